@@ -1,0 +1,81 @@
+"""The HTTP edge that all services share: see `shared.http.routing` for an example route.
+
+Nothing here knows a service. What a route raises of `shared.errors` becomes `application/problem+json`.
+"""
+
+from shared.http.app import Readiness, create_app
+from shared.http.auth import (
+    ACT_AS,
+    ERASE,
+    METRICS,
+    PARTICIPATE,
+    PROGRAMS,
+    RECIPIENTS,
+    SANDBOX,
+    WEBHOOKS,
+    Authenticator,
+    Caller,
+    Keys,
+)
+from shared.http.body import (
+    Body,
+    Day,
+    Days90,
+    ExternalRef,
+    Id,
+    Instant,
+    Note,
+    Number,
+    Params,
+    PersonId,
+    TimeZone,
+    Title,
+    Unit,
+    Words,
+)
+from shared.http.conditional import IfMatch, etag
+from shared.http.pages import Page, Position, listing
+from shared.http.problems import problem
+from shared.http.routing import Edge, Reply, Router
+from shared.idempotency import Answer, Idem
+
+__all__ = [
+    "ACT_AS",
+    "ERASE",
+    "METRICS",
+    "PARTICIPATE",
+    "PROGRAMS",
+    "RECIPIENTS",
+    "SANDBOX",
+    "WEBHOOKS",
+    "Answer",
+    "Authenticator",
+    "Body",
+    "Caller",
+    "Day",
+    "Days90",
+    "Edge",
+    "ExternalRef",
+    "Id",
+    "Idem",
+    "IfMatch",
+    "Instant",
+    "Keys",
+    "Note",
+    "Number",
+    "Page",
+    "Params",
+    "PersonId",
+    "Position",
+    "Readiness",
+    "Reply",
+    "Router",
+    "TimeZone",
+    "Title",
+    "Unit",
+    "Words",
+    "create_app",
+    "etag",
+    "listing",
+    "problem",
+]

@@ -1,0 +1,274 @@
+"""The application of a service: its routes, and what every service answers beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pymongo.errors import PyMongoError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import telemetry
+from shared.clock import Clock
+from shared.errors import NotFound, Refused
+from shared.http.auth import Authenticator
+from shared.http.docs import page as docs_page
+from shared.http.problems import expected, problem
+from shared.http.routing import Edge, Reply, Router
+from shared.http.sandbox import clock_routes
+from shared.idempotency import Answer
+from shared.settings import Settings
+
+Check = Callable[[], Awaitable[bool]]
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "events" / "schemas"
+CHECK_S = 2.0
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+_log = structlog.get_logger("onbelay.http")
+
+
+class Readiness:
+    """Named checks that must all hold for `/readyz`.
+
+    A check answers within 2 s; one that raises or takes longer does not hold.
+    """
+
+    def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
+        self._checks: dict[str, Check] = dict(checks or {})
+
+    def add(self, name: str, check: Check) -> None:
+        """Add a check, or replace the one of that name."""
+        self._checks[name] = check
+
+    async def failing(self) -> list[str]:
+        """The names of the checks that do not hold."""
+        held = await asyncio.gather(*(self._holds(name, check) for name, check in self._checks.items()))
+        return [name for name, holds in zip(self._checks, held, strict=True) if not holds]
+
+    async def _holds(self, name: str, check: Check) -> bool:
+        try:
+            async with asyncio.timeout(CHECK_S):
+                return await check()
+        except (Refused, PyMongoError, TimeoutError, OSError) as error:
+            _log.warning("not_ready", check=name, error=repr(error))
+            return False
+
+
+def create_app(
+    title: str,
+    settings: Settings,
+    clock: Clock,
+    *,
+    lifespan: Lifespan | None = None,
+    readiness: Readiness | None = None,
+    routers: Sequence[Router] = (),
+    asyncapi: Callable[[], Mapping[str, Any]] | None = None,
+    authenticator: Authenticator | None = None,
+    service: str | None = None,
+) -> FastAPI:
+    """The ASGI application of a service.
+
+    Args:
+        title: as in OpenAPI, "Onbelay goals".
+        settings: says which issuer's tokens are taken.
+        clock: domain time; with a `SandboxClock`, `/v1/sandbox/clock` is there.
+        lifespan: starts and stops what the routes need.
+        readiness: the checks of `/readyz`.
+        routers: the service's routes.
+        asyncapi: builds the AsyncAPI document, when first asked for.
+        authenticator: takes the place of the one that the settings describe.
+        service: the label of metrics and log lines; by default the title's last word.
+
+    Raises:
+        ValueError: the settings name no issuer or no keys.
+    """
+    app = FastAPI(
+        title=title,
+        version="1",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.edge = Edge(authenticator or Authenticator.of(settings), clock)
+    app.state.clock = clock
+    common = _common(app, readiness or Readiness(), asyncapi)
+    for router in [common, *clock_routes(clock), *routers]:
+        # Not include_router: it would make other routes of these.
+        app.router.routes.extend(router.api.routes)
+    app.add_exception_handler(HTTPException, _framework_refusal)
+    app.add_middleware(_Observed, service=service or title.split()[-1].lower())
+    app.__dict__["openapi"] = lambda: _openapi(app)
+    return app
+
+
+def _common(
+    app: FastAPI, readiness: Readiness, asyncapi: Callable[[], Mapping[str, Any]] | None
+) -> Router:
+    router = Router(tags=["service"])
+
+    @router.get("/livez", scopes=None)
+    async def livez() -> Reply:
+        """The process runs."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", scopes=None)
+    async def readyz() -> Reply:
+        """It can do its work: 503 with the names of what is not there."""
+        failing = await readiness.failing()
+        if failing:
+            return Answer(503, {"status": "not ready", "failing": failing}, {"Cache-Control": "no-store"})
+        return Answer(200, {"status": "ok"}, {"Cache-Control": "no-store"})
+
+    @router.get("/metrics", scopes=None)
+    async def metrics() -> Reply:
+        """Prometheus metrics."""
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @router.get("/schemas/{file}", scopes=None)
+    async def schema(file: str) -> Reply:
+        """The JSON Schema of an event's data, such as `GoalSet.v1.json`."""
+        path = SCHEMAS / file
+        if path.parent != SCHEMAS or path.suffix != ".json" or not path.is_file():
+            raise NotFound("There is no such schema.")
+        return Response(path.read_bytes(), media_type="application/schema+json")
+
+    @router.get("/openapi.json", scopes=None, include_in_schema=False)
+    async def openapi() -> Reply:
+        return app.openapi()
+
+    @router.get("/docs", scopes=None, include_in_schema=False)
+    async def docs() -> Reply:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    @router.get("/asyncapi.json", scopes=None, include_in_schema=False)
+    async def asyncapi_document() -> Reply:
+        if asyncapi is None:
+            raise NotFound("This service has no AsyncAPI document.")
+        return asyncapi()
+
+    return router
+
+
+async def _framework_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    details = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    return problem(
+        error.status_code, details.get(error.status_code, str(error.detail)), headers=error.headers
+    )
+
+
+class _Observed:
+    """Around everything: trace context, metrics, the access line, and a 500 problem for what is a bug."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        carrier = {
+            name.decode(): value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name in (b"traceparent", b"tracestate")
+        }
+        status = 0
+        begun = time.perf_counter()
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        method = scope["method"]
+        with telemetry.continued(f"{method} {scope['path']}", carrier) as span:
+            try:
+                await self._app(scope, receive, sending)
+            except Exception as error:
+                if status:
+                    raise
+                answer = expected(error)
+                if answer is None:
+                    _log.exception("request_failed", method=method, route=_template(scope))
+                    answer = problem(500, "This failed for a reason of ours; it was logged.")
+                await answer(scope, receive, sending)
+            finally:
+                seconds = time.perf_counter() - begun
+                route = _template(scope)
+                span.update_name(f"{method} {route}")
+                telemetry.HTTP_REQUESTS.labels(self._service, method, route, f"{status // 100}xx").inc()
+                telemetry.HTTP_SECONDS.labels(self._service, method, route).observe(seconds)
+                if route not in _QUIET:
+                    _log.info(
+                        "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1)
+                    )
+
+
+def _template(scope: Scope) -> str:
+    # Never the path itself: it may hold a signed link's token.
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description="Errors are RFC 9457 problems. Times are UTC.",
+        routes=app.routes,
+    )
+    components = document.setdefault("components", {})
+    components.setdefault("securitySchemes", {})["bearer"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+    }
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = _PROBLEM
+    app.openapi_schema = document
+    return document
+
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901, into the body"},
+                    "parameter": {"type": "string", "description": "query, path or header"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
