@@ -23,14 +23,14 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = "127.0.0.1:9092"
     """Brokers, `host:port,host:port`. The default is where `deploy.local` puts its own."""
 
-    mongo_url: SecretStr = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=onbelay")
-    """A replica set's URL (transactions need one). Secret, since it may carry a password."""
+    mongo_url: str = Field("mongodb://127.0.0.1:27017/?replicaSet=onbelay", repr=False)
+    """A replica set's URL (transactions need one). Not shown in logs, since it may carry a password."""
 
     mongo_driver: Literal["pymongo", "motor"] = "pymongo"
     """PyMongo's own async API by default: MongoDB ended Motor's bug fixes in May 2026."""
 
     mongo_database_prefix: str = Field("onbelay_", pattern=r"^[A-Za-z0-9_-]{1,40}$")
-    """Put before the databases' names (`goals`, ..., `sandbox`), so that several systems share one cluster."""
+    """Put before the databases' names (`goals`, ..., `sandbox`), for several systems on one cluster."""
 
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,80}$")
     """Put before topics and consumer groups, for the same reason. Empty: the contract's names."""
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     """Where the issuer's public keys are: an https URL, or the path of a file. Needed, as the issuer is."""
 
     link_secret: SecretStr = SecretStr("")
-    """Signs the links in nudges and calendars; at least 32 characters, the same for all services and instances."""
+    """Signs the links in nudges and calendars; at least 32 characters, the same everywhere."""
 
     instance: str = ""
     """Names this process among its like; the same after a restart. Empty: `<service>@<host>:<port>`."""

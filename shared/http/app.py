@@ -13,7 +13,6 @@ import structlog
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import telemetry
 from shared.clock import Clock
-from shared.errors import NotFound, Refused
+from shared.errors import NotFound
 from shared.http.auth import Authenticator
 from shared.http.docs import page as docs_page
 from shared.http.problems import expected, problem
@@ -30,7 +29,7 @@ from shared.http.sandbox import clock_routes
 from shared.idempotency import Answer
 from shared.settings import Settings
 
-Check = Callable[[], Awaitable[bool]]
+Check = Callable[[], Awaitable[object]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "events" / "schemas"
@@ -42,7 +41,7 @@ _log = structlog.get_logger("onbelay.http")
 class Readiness:
     """Named checks that must all hold for `/readyz`.
 
-    A check answers within 2 s; one that raises or takes longer does not hold.
+    A check fails by raising, by answering False, or by taking longer than 2 s.
     """
 
     def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
@@ -60,8 +59,9 @@ class Readiness:
     async def _holds(self, name: str, check: Check) -> bool:
         try:
             async with asyncio.timeout(CHECK_S):
-                return await check()
-        except (Refused, PyMongoError, TimeoutError, OSError) as error:
+                return await check() is not False
+        except Exception as error:
+            # Whatever it is: a probe says so, and does not fail itself.
             _log.warning("not_ready", check=name, error=repr(error))
             return False
 
@@ -115,9 +115,7 @@ def create_app(
     return app
 
 
-def _common(
-    app: FastAPI, readiness: Readiness, asyncapi: Callable[[], Mapping[str, Any]] | None
-) -> Router:
+def _common(app: FastAPI, readiness: Readiness, asyncapi: Callable[[], Mapping[str, Any]] | None) -> Router:
     router = Router(tags=["service"])
 
     @router.get("/livez", scopes=None)
@@ -164,7 +162,8 @@ def _common(
 
 
 async def _framework_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     details = {404: "There is nothing at this address.", 405: "This address does not take that method."}
     return problem(
         error.status_code, details.get(error.status_code, str(error.detail)), headers=error.headers

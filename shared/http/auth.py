@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -47,8 +48,8 @@ class Caller:
     """Who a request is from.
 
     `person_id` is the acting person: the token's `sub`, or whom an integration acts as. `scopes` are what the
-    request may use: with `Onbelay-Act-As`, `onbelay:participate` and nothing else. `may_act_as` tells that the
-    token may name a person per item of a batch.
+    request may use: with `Onbelay-Act-As`, `onbelay:participate` and nothing else. `may_act_as` tells that
+    the token may name a person per item of a batch.
     """
 
     org_id: str
@@ -82,8 +83,8 @@ class Caller:
 class Keys:
     """The issuer's public keys, from a URL or a file, kept while they cannot be fetched.
 
-    A URL is fetched anew every `REFRESH_S`, and at most every `UNKNOWN_S` for a `kid` that is not known; a file
-    is read again when it was changed.
+    A URL is fetched anew every `REFRESH_S`, and at most every `UNKNOWN_S` for a `kid` that is not known; a
+    file is read again when it was changed.
     """
 
     REFRESH_S = 600.0
@@ -92,8 +93,8 @@ class Keys:
     LOOK_S = 1.0
 
     def __init__(self, source: str, *, client: Callable[[], httpx.AsyncClient] | None = None) -> None:
-        self._url = source if source.startswith("https://") else None
-        self._path = None if self._url else Path(source.removeprefix("file://"))
+        self._url = source if source.startswith("https://") else ""
+        self._path = Path(source.removeprefix("file://"))
         self._client = client or (lambda: httpx.AsyncClient(timeout=self.FETCH_S))
         self._keys: list[jwk.Key] | None = None
         self._looked_at = -1e9
@@ -145,14 +146,12 @@ class Keys:
                 _log.warning("jwks_unavailable", error=repr(error), stale=self._keys is not None)
 
     async def _fetch(self) -> str:
-        assert self._url is not None
         async with self._client() as client:
             response = await client.get(self._url)
             response.raise_for_status()
             return response.text
 
     def _read(self) -> str | None:
-        assert self._path is not None
         found = self._path.stat()
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp == self._stamp:
@@ -166,7 +165,7 @@ def _keys(text: str) -> list[jwk.Key]:
     """The signing keys of a JWKS; those of other uses and types are passed over, secrets above all."""
     document = json.loads(text)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
-        raise ValueError("no JWKS")
+        raise ValueError("no JWKS")  # noqa: TRY004 - a wrong document, not a wrong call
     keys: list[jwk.Key] = []
     for data in document["keys"]:
         if not isinstance(data, dict) or data.get("kty") not in ALGORITHMS.values():
@@ -188,7 +187,7 @@ class _Verified:
 
 
 class Authenticator:
-    """Checks tokens: signature, `iss`, `aud`, `exp` (without leeway), `nbf` (5 s), then `sub`, `org_id`, `scope`.
+    """Checks tokens: signature, `iss`, `aud`, `exp` (without leeway), `nbf` (5 s), `sub`, `org_id`, `scope`.
 
     What was verified is kept until it expires or the keys change, since verifying costs more than a request.
     """
@@ -196,7 +195,9 @@ class Authenticator:
     NOT_BEFORE_LEEWAY_S = 5.0
     KEPT = 10_000
 
-    def __init__(self, *, issuer: str, audience: str, keys: Keys, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, issuer: str, audience: str, keys: Keys, now: Callable[[], float] = time.time
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
@@ -295,15 +296,15 @@ class Authenticator:
         audience = claims.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise Unauthenticated("The token is for another audience.")
-        expires = claims.get("exp")
-        if not _is_number(expires):
+        expires = _number(claims.get("exp"))
+        if expires is None:
             raise Unauthenticated("The token has no time at which it expires.")
         if expires <= now:
             raise Unauthenticated("The token has expired.")
-        begins = claims.get("nbf", 0)
-        if not _is_number(begins) or begins > now + self.NOT_BEFORE_LEEWAY_S:
+        begins = _number(claims.get("nbf", 0))
+        if begins is None or begins > now + self.NOT_BEFORE_LEEWAY_S:
             raise Unauthenticated("The token is not valid yet.")
-        return float(expires)
+        return expires
 
 
 def _signed(signed: jws.CompactSignature, key: jwk.Key) -> bool:
@@ -316,8 +317,10 @@ def _signed(signed: jws.CompactSignature, key: jwk.Key) -> bool:
         return False
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e12:
+        return None
+    return None if math.isnan(value) else float(value)
 
 
 def _caller(claims: dict[str, Any]) -> Caller:

@@ -20,13 +20,15 @@ MAX_DEPTH = 32
 _INT64 = 1 << 63
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 SYSTEM = "system"
+_AN_INSTANT = "An instant as RFC 3339 with an offset, such as 2026-12-18T16:00:00Z."
 
 
 class Body(BaseModel):
     """The base of every request body.
 
-    Unknown fields are refused, and types are meant: no "5" or `true` for a number. Use the types of this module
-    for instants, dates and ids, and `Literal` rather than enums: strict validation takes no strings for those.
+    Unknown fields are refused, and types are meant: no "5" or `true` for a number. Use the types of this
+    module for instants, dates and ids, and `Literal` rather than enums: strict validation takes no strings
+    for those.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -35,8 +37,8 @@ class Body(BaseModel):
 class Params(BaseModel):
     """The base of a list's query parameters: `filters: Annotated[GoalFilters, Query()]`.
 
-    Unknown parameters are refused by the route; values are read from their text. `limit` and `cursor` belong to
-    `Page`. A parameter called `from` is a field with that alias.
+    Unknown parameters are refused by the route; values are read from their text. `limit` and `cursor` belong
+    to `Page`. A parameter called `from` is a field with that alias.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -64,12 +66,12 @@ def _person(text: str) -> str:
 
 def _instant(value: Any) -> dt.datetime:
     if not isinstance(value, str):
-        raise ValueError("An instant as RFC 3339, such as 2026-12-18T16:00:00Z.")
+        raise ValueError(_AN_INSTANT)  # noqa: TRY004 - pydantic turns a ValueError into a refusal
     try:
         # In a query, a `+` that was not percent-encoded arrives as a space.
         return time.parse_instant(re.sub(r" (?=\d\d:\d\d$)", "+", value))
     except ValueError as error:
-        raise ValueError("An instant as RFC 3339 with an offset, such as 2026-12-18T16:00:00Z.") from error
+        raise ValueError(_AN_INSTANT) from error
 
 
 def _day(value: Any) -> dt.date:
@@ -103,11 +105,10 @@ def _finite(number: float) -> float:
     return number
 
 
-Id = Annotated[str, AfterValidator(_id), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"})]
+_ID_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"})
+Id = Annotated[str, AfterValidator(_id), _ID_SCHEMA]
 """An id of anything."""
-PersonId = Annotated[
-    str, AfterValidator(_person), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"})
-]
+PersonId = Annotated[str, AfterValidator(_person), _ID_SCHEMA]
 """An id of a person; `system` is nobody's."""
 Instant = Annotated[
     dt.datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})

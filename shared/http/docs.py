@@ -8,16 +8,21 @@ from html import escape
 from typing import Any
 
 _STYLE = """
-:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:2rem auto;padding:0 1rem}
-code,pre{font:13px/1.4 ui-monospace,monospace}pre{overflow:auto;padding:.6rem;background:#8881;border-radius:.4rem}
-details{border:1px solid #8884;border-radius:.4rem;margin:.4rem 0;padding:.4rem .8rem}summary{cursor:pointer}
-b{display:inline-block;min-width:4.2rem}h2{margin-top:2rem}td,th{text-align:left;padding:.15rem .8rem .15rem 0}
+:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}
+body{max-width:60rem;margin:2rem auto;padding:0 1rem}
+code,pre{font:13px/1.4 ui-monospace,monospace}
+pre{overflow:auto;padding:.6rem;background:#8881;border-radius:.4rem}
+details{border:1px solid #8884;border-radius:.4rem;margin:.4rem 0;padding:.4rem .8rem}
+summary{cursor:pointer}
+b{display:inline-block;min-width:4.2rem}
+h2{margin-top:2rem}
+td,th{text-align:left;padding:.15rem .8rem .15rem 0}
 small{opacity:.75}
 """
 
 
 def page(document: Mapping[str, Any]) -> str:
-    """The document's operations by tag, each with its parameters, body, answers and scopes, then the schemas."""
+    """The document's operations by tag, with parameters, body, answers and scopes, then the schemas."""
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -26,7 +31,7 @@ def page(document: Mapping[str, Any]) -> str:
             )
     sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(found)}" for tag, found in by_tag.items())
     schemas = "".join(
-        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>{_json(schema)}</details>'
+        f"<details><summary><code>{escape(name)}</code></summary>{_json(schema)}</details>"
         for name, schema in sorted(document.get("components", {}).get("schemas", {}).items())
     )
     title = escape(document["info"]["title"])
@@ -42,10 +47,13 @@ def page(document: Mapping[str, Any]) -> str:
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     scopes = [" ".join(each.get("bearer", [])) for each in operation.get("security", [])]
-    who = ("needs " + " or ".join(filter(None, scopes)) if any(scopes) else "any token") if scopes else "no token"
+    who = "no token"
+    if scopes:
+        who = f"needs {' or '.join(scopes)}" if any(scopes) else "any token"
     parameters = "".join(
         f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td>"
-        f"<td>{'required' if each.get('required') else ''}</td><td>{escape(each.get('description', ''))}</td></tr>"
+        f"<td>{'required' if each.get('required') else ''}</td>"
+        f"<td>{escape(each.get('description', ''))}</td></tr>"
         for each in operation.get("parameters", [])
     )
     body = "".join(

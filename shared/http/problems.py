@@ -29,6 +29,7 @@ _SLUGS = {
     500: "internal",
     503: "unavailable",
 }
+NO_TOKEN = "This needs a bearer token."  # noqa: S105 - a sentence, not a secret
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
@@ -74,15 +75,12 @@ def refusal(error: Refused) -> Response:
     headers = {}
     if error.status == 401:
         # RFC 6750, section 3: an error code only when a token was there and did not hold.
-        code = f', error="invalid_token", error_description="{error.detail}"' if error.detail != NO_TOKEN else ""
+        code = ""
+        if error.detail != NO_TOKEN:
+            code = f', error="invalid_token", error_description="{error.detail}"'
         headers["WWW-Authenticate"] = f'Bearer realm="onbelay"{code}'
     retry_after = 1 if error.status == 503 and error.retry_after is None else error.retry_after
-    return problem(
-        error.status, error.detail, errors=error.errors, headers=headers, retry_after=retry_after
-    )
-
-
-NO_TOKEN = "This needs a bearer token."
+    return problem(error.status, error.detail, errors=error.errors, headers=headers, retry_after=retry_after)
 
 
 def expected(error: Exception) -> Response | None:
@@ -111,10 +109,8 @@ def body_refused(errors: Iterable[Mapping[str, Any]], body: Any) -> Unprocessabl
 
 
 def parameters_refused(errors: Iterable[Mapping[str, Any]]) -> Unprocessable:
-    """Pydantic's errors about query, path or header parameters as a 422: each `loc` is `(place, name, ...)`."""
-    return _unprocessable(
-        [FieldError(_detail(error), parameter=str(error["loc"][1])) for error in errors]
-    )
+    """Pydantic's errors about parameters as a 422: each `loc` is `(place, name, ...)`."""
+    return _unprocessable([FieldError(_detail(error), parameter=str(error["loc"][1])) for error in errors])
 
 
 def request_refused(errors: Sequence[Mapping[str, Any]], body: Any) -> Unprocessable:

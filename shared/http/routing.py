@@ -14,23 +14,24 @@
         @router.post("/v1/goals", scopes=[PARTICIPATE], status_code=201)
         async def set_goal(body: GoalIn, caller: Caller, idem: Idem | None) -> Answer:
             '''Set a goal.'''
-            return await goals.set(caller, body, idem)     # Answer(201, {...}, {"Location": ..., "ETag": ...})
+            return await goals.set(caller, body, idem)  # Answer(201, {...}, {"Location": ..., "ETag": ...})
 
         @router.get("/v1/goals", scopes=[PARTICIPATE, PROGRAMS])
         async def list_goals(filters: Annotated[GoalFilters, Query()], page: Page, caller: Caller) -> Reply:
-            return await goals.list(caller, filters, page)                           # page.listing(...)
+            return await goals.list(caller, filters, page)  # page.listing(...)
 
         @router.patch("/v1/goals/{goal_id}", scopes=[PARTICIPATE])
         async def revise(goal_id: str, body: GoalPatch, caller: Caller, if_match: IfMatch) -> Answer:
-            return await goals.revise(caller, goal_id, body, if_match)     # if_match.check(version) after 404, 403
+            return await goals.revise(caller, goal_id, body, if_match)  # if_match.check(v) after 404 and 403
         return router
 
-A route receives by type, whatever the parameters are called: `Caller`, `Idem | None`, `IfMatch`, `Page`, `Edge`,
-`Request` (then the body is its own to read). The body is the parameter that is a `Body`; path, query and header parameters are
-FastAPI's. It answers an `Answer`, a mapping (200), None (204), or a Starlette `Response`, and raises `Refused`.
+A route receives by type, whatever the parameters are called: `Caller`, `Idem | None`, `IfMatch`, `Page`,
+`Edge`, `Request` (then the body is its own to read). The body is the parameter that is a `Body`; path, query
+and header parameters are FastAPI's. It answers an `Answer`, a mapping (200), None (204), or a Starlette
+`Response`, and raises `Refused`.
 
-Refused before it runs, in this order: 401, 403 for the scope, 413, 400, 422 for the request's own shape. A write
-runs inside `clock.deciding()`, and every route ends within `timeout_s`, else 503.
+Refused before it runs, in this order: 401, 403 for the scope, 413, 400, 422 for the request's own shape. A
+write runs inside `clock.deciding()`, and every route ends within `timeout_s`, else 503.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 from fastapi import APIRouter, Request, params
-from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -59,7 +59,7 @@ from shared.http.auth import ACT_AS_HEADER, Authenticator, Caller
 from shared.http.body import MAX_BODY_BYTES, parse
 from shared.http.conditional import IfMatch, not_modified
 from shared.http.pages import Page, page_of
-from shared.http.problems import expected, pointer, request_refused
+from shared.http.problems import expected, pointer, refusal, request_refused
 from shared.idempotency import MAX_KEY_LENGTH, Answer, Idem, idem
 from shared.time import format_instant
 
@@ -73,7 +73,7 @@ IDEMPOTENT_WAIT_S = 5.0
 
 
 class Turns:
-    """One at a time per idempotency key, in this process; across processes the store's unique index decides."""
+    """One at a time per idempotency key, in this process; across processes the unique index decides."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -135,7 +135,9 @@ class Router:
         self.api = APIRouter(route_class=Route)
         self._tags = list(tags)
 
-    def get(self, path: str, *, scopes: Sequence[str] | None, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    def get(
+        self, path: str, *, scopes: Sequence[str] | None, **options: Any
+    ) -> Callable[[Endpoint], Endpoint]:
         """A GET route; the options are those of `route`."""
         return self.route("GET", path, scopes=scopes, **options)
 
@@ -145,7 +147,9 @@ class Router:
         """A POST route; the options are those of `route`."""
         return self.route("POST", path, scopes=scopes, **options)
 
-    def put(self, path: str, *, scopes: Sequence[str] | None, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    def put(
+        self, path: str, *, scopes: Sequence[str] | None, **options: Any
+    ) -> Callable[[Endpoint], Endpoint]:
         """A PUT route; the options are those of `route`."""
         return self.route("PUT", path, scopes=scopes, **options)
 
@@ -248,12 +252,8 @@ class Route(APIRoute):
                         value = _json(request, raw, takes_body=self.body_field is not None)
                 _no_unknown_query(request, allowed)
                 if received.page:
-                    what.page = page_of(
-                        request.query_params.get("limit"), request.query_params.get("cursor")
-                    )
-                key = headers.get("idempotency-key") if request.method == "POST" else None
-                if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
-                    raise Unprocessable.parameter("Idempotency-Key", "1 to 255 characters.")
+                    what.page = page_of(request.query_params.get("limit"), request.query_params.get("cursor"))
+                key = _idempotency_key(request)
                 if key is not None and received.idem and what.caller is not None:
                     what.idem = idem(
                         org_id=what.caller.org_id,
@@ -268,7 +268,7 @@ class Route(APIRoute):
                         async with edge.clock.deciding() if access.gated else nullcontext():
                             response = await inner(request)
             except RequestValidationError as error:
-                return _answered(expected(request_refused(error.errors(), value)))
+                return refusal(request_refused(error.errors(), value))
             except Exception as error:
                 response_to = expected(error)
                 if response_to is None:
@@ -277,7 +277,11 @@ class Route(APIRoute):
             if request.method == "GET" and not_modified(
                 headers.get("if-none-match"), response.headers.get("etag")
             ):
-                kept = {name: response.headers[name] for name in ("etag", "cache-control") if name in response.headers}
+                kept = {
+                    name: response.headers[name]
+                    for name in ("etag", "cache-control")
+                    if name in response.headers
+                }
                 return Response(status_code=304, headers=kept)
             return response
 
@@ -352,9 +356,7 @@ def _wrapped(
             kind.append(name)
     if received.caller and access.scopes is None:
         raise TypeError(f"{endpoint.__qualname__}: a public route has no caller")
-    shown.append(
-        inspect.Parameter("onbelay_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-    )
+    shown.append(inspect.Parameter("onbelay_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request))
 
     @functools.wraps(endpoint)
     async def call(onbelay_request: Request, **values: Any) -> Response:
@@ -425,13 +427,20 @@ async def read_body(request: Request) -> bytes:
 def _query_names(route: APIRoute, received: _Received) -> frozenset[str]:
     """The names that a query may have."""
     names: set[str] = {"limit", "cursor"} if received.page else set()
-    for parameter in get_flat_dependant(route.dependant).query_params:
+    for parameter in route.dependant.query_params:
         kind = parameter.field_info.annotation
         if inspect.isclass(kind) and issubclass(kind, BaseModel):
             names.update(info.alias or name for name, info in kind.model_fields.items())
         else:
             names.add(parameter.alias)
     return frozenset(names)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key") if request.method == "POST" else None
+    if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise Unprocessable.parameter("Idempotency-Key", "1 to 255 characters.")
+    return key
 
 
 def _no_unknown_query(request: Request, allowed: frozenset[str]) -> None:
@@ -455,11 +464,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return format_instant(value)
     return value
-
-
-def _answered(response: Response | None) -> Response:
-    assert response is not None
-    return response
 
 
 # --- OpenAPI
