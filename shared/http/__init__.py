@@ -17,6 +17,7 @@ from shared.http.auth import (
     Caller,
     Keys,
 )
+from shared.http.batches import BatchIn, add_batch, run_batch
 from shared.http.body import (
     Body,
     Day,
@@ -50,6 +51,7 @@ __all__ = [
     "WEBHOOKS",
     "Answer",
     "Authenticator",
+    "BatchIn",
     "Body",
     "Caller",
     "Day",
@@ -74,8 +76,10 @@ __all__ = [
     "Title",
     "Unit",
     "Words",
+    "add_batch",
     "create_app",
     "etag",
     "listing",
     "problem",
+    "run_batch",
 ]
