@@ -221,7 +221,9 @@ class SandboxClock(Clock):
         While MongoDB is away the offset known last is kept; after `STALE_S` nothing new is decided by it.
         """
         away = False
-        while True:
+        task = asyncio.current_task()
+        # Not `while True`: before Python 3.12 a driver's wait_for can swallow the cancellation.
+        while task is None or not task.cancelling():
             delay = POLL_S
             try:
                 clock = await self._read()
@@ -241,6 +243,7 @@ class SandboxClock(Clock):
                 async with asyncio.timeout(delay):
                     await self._nudge.wait()
             self._nudge.clear()
+        raise asyncio.CancelledError
 
     async def leave(self) -> None:
         """End the membership: moves no longer wait for this process.
