@@ -1,142 +1,103 @@
-"""Batches: many POSTs in one, each with the outcome that it would have had alone."""
+"""Signed links: a token that lets whoever holds it do one thing, as one person, for a while.
+
+A token is `<payload>.<signature>`, both base64url: the payload is a JSON array, the signature HMAC-SHA-256
+over the payload's text with a key derived from `ONBELAY_LINK_SECRET`. Nothing is stored; a changed secret
+ends all.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, TypeVar
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from pydantic import Field, ValidationError
-from pymongo.errors import PyMongoError
+from shared.errors import Gone, NotFound
+from shared.settings import Settings
 
-from shared.errors import FieldError, Forbidden, Refused, Unavailable, Unprocessable
-from shared.http.auth import ACT_AS, Caller
-from shared.http.body import SYSTEM, Body, valid_id
-from shared.http.problems import invalid, pointer, problem_body
-from shared.http.routing import REQUEST_S, Edge, Router
-from shared.idempotency import MAX_KEY_LENGTH, Answer, Idem, idem, without
+CHECK_IN = "check_in"
+"""The one-tap form that a nudge links to."""
+CALENDAR = "calendar"
+"""A person's calendar feed."""
 
-B = TypeVar("B", bound=Body)
-One = Callable[[Caller, B, Idem, bool], Awaitable[Answer]]
-"""Does one item: `(caller, body, idem, dry_run)`; with `dry_run` it answers alike and stores nothing."""
-
-MAX_ITEMS = 500
-
-
-class BatchIn(Body):
-    """`{items: [{key, act_as?, ...}], dry_run?}`; the rest of an item is the body of a single POST."""
-
-    items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_ITEMS)]
-    dry_run: bool = False
+MAX_TOKEN_LENGTH = 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
-def add_batch(
-    router: Router,
-    path: str,
-    *,
-    scopes: Sequence[str],
-    model: type[B],
-    one: One[B],
-    id_field: str,
-    summary: str | None = None,
-) -> None:
-    """Add `POST <path>/batch` for the single `POST <path>`, which takes `model` and allows `scopes`.
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a token stands for. `expires` is domain time; None: it holds until the secret changes."""
 
-    Items run one after another, so that of two that exclude each other the first wins, each inside the
-    clock's gate. Each has `key` as its idempotency key, the same as that of a single POST: after a failure
-    the batch can be sent again as it is.
-
-    Example:
-        add_batch(router, "/v1/goals", scopes=[PARTICIPATE], model=GoalIn, one=set_one, id_field="goal_id")
-    """
-
-    @router.post(
-        f"{path}/batch",
-        # A token that may but act as people names one per item.
-        scopes=list(dict.fromkeys([*scopes, ACT_AS])),
-        gated=False,
-        timeout_s=None,
-        summary=summary or f"Many of POST {path}",
-    )
-    async def batch(body: BatchIn, caller: Caller, edge: Edge) -> dict[str, Any]:
-        """Each item with the status that it would have got alone; `key` is its idempotency key."""
-        return await run_batch(
-            edge, caller, body, path=path, scopes=scopes, model=model, one=one, id_field=id_field
-        )
+    purpose: str
+    org_id: str
+    person_id: str
+    goal_id: str | None = None
+    expires: datetime | None = None
 
 
-async def run_batch(
-    edge: Edge,
-    caller: Caller,
-    batch: BatchIn,
-    *,
-    path: str,
-    scopes: Sequence[str],
-    model: type[B],
-    one: One[B],
-    id_field: str,
-) -> dict[str, Any]:
-    """The answer to a batch: `{results: [{key, status, <id_field>?, problem?}]}`, in the order of the items.
+class Links:
+    """Makes and reads tokens.
 
-    Once the store is away the remaining items are not tried: each would wait in vain.
+    Args:
+        secret: at least 32 characters, the same in all services.
 
     Raises:
-        Unprocessable: an item has no key of 1-255 characters.
+        ValueError: the secret is too short.
     """
-    errors = [
-        FieldError("A key of 1 to 255 characters.", pointer=pointer("items", index, "key"))
-        for index, item in enumerate(batch.items)
-        if not (isinstance(item.get("key"), str) and 1 <= len(item["key"]) <= MAX_KEY_LENGTH)
-    ]
-    if errors:
-        raise Unprocessable("Every item needs a key.", errors=errors)
-    results: list[dict[str, Any]] = []
-    away: Refused | None = None
-    for item in batch.items:
-        result: dict[str, Any] = {"key": item["key"]}
+
+    def __init__(self, secret: str) -> None:
+        if len(secret) < 32:
+            raise ValueError("ONBELAY_LINK_SECRET is needed: at least 32 characters")
+        self._key = hmac.digest(secret.encode(), b"onbelay links v1", hashlib.sha256)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Links:
+        """The links that the settings' secret signs."""
+        return cls(settings.link_secret.get_secret_value())
+
+    def token(self, link: Link) -> str:
+        """The token of a link; safe in a URL's path."""
+        expires = None if link.expires is None else (link.expires - _EPOCH) // _MS
+        fields = [link.purpose, link.org_id, link.person_id, link.goal_id, expires]
+        payload = _encode(json.dumps(fields, separators=(",", ":")).encode())
+        return f"{payload}.{self._signature(payload)}"
+
+    def read(self, token: str, purpose: str, now: datetime) -> Link:
+        """The link of a token, for `purpose` alone; `now` is domain time.
+
+        Raises:
+            NotFound: it is none of ours, or for something else.
+            Gone: it was, and has expired.
+        """
+        payload, _, signature = token.partition(".")
+        # The texts are compared, not what they decode to: then no other text stands for the same signature.
+        if len(token) > MAX_TOKEN_LENGTH or not hmac.compare_digest(
+            self._signature(payload).encode(), signature.encode("utf-8", "replace")
+        ):
+            raise NotFound("There is no such link.")
         try:
-            if away is not None:
-                raise away
-            acting = _acting(caller, item, scopes)
-            alone = without(item, "key", "act_as")
-            try:
-                body = model.model_validate(alone)
-            except ValidationError as error:
-                raise invalid(error, alone) from None
-            named = idem(
-                org_id=acting.org_id,
-                person_id=acting.person_id,
-                method="POST",
-                path=path,
-                key=item["key"],
-                body=alone,
-            )
-            async with edge.turns.take(named.k), asyncio.timeout(REQUEST_S), edge.clock.deciding():
-                answer = await one(acting, body, named, batch.dry_run)
-            result["status"] = answer.status
-            if answer.body is not None and id_field in answer.body:
-                result[id_field] = answer.body[id_field]
-        except Refused as refused:
-            _refuse(result, refused)
-        except (PyMongoError, TimeoutError):
-            away = Unavailable("The store does not answer just now; try again soon.", retry_after=1)
-            _refuse(result, away)
-        results.append(result)
-    return {"results": results}
+            found, org_id, person_id, goal_id, expires = json.loads(_decode(payload))
+        except (ValueError, binascii.Error) as error:  # signed by us, but in a form we no longer make
+            raise NotFound("There is no such link.") from error
+        if found != purpose:
+            raise NotFound("There is no such link.")
+        link = Link(found, org_id, person_id, goal_id, None if expires is None else _EPOCH + expires * _MS)
+        if link.expires is not None and link.expires <= now:
+            raise Gone("This link has expired; a newer message has a newer one.")
+        return link
+
+    def _signature(self, payload: str) -> str:
+        text = payload.encode("utf-8", "replace")
+        return _encode(hmac.digest(self._key, text, hashlib.sha256))
 
 
-def _acting(caller: Caller, item: dict[str, Any], scopes: Sequence[str]) -> Caller:
-    person = item.get("act_as")
-    if person is not None:
-        if not caller.may_act_as:
-            raise Forbidden(f"act_as needs the scope {ACT_AS}.")
-        if not isinstance(person, str) or not valid_id(person) or person == SYSTEM:
-            raise Unprocessable.field("/act_as", "A person's id: 1-128 of A-Z a-z 0-9 . _ : - .")
-        caller = caller.acting_as(person)
-    caller.require(scopes)
-    return caller
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _refuse(result: dict[str, Any], refused: Refused) -> None:
-    result["status"] = refused.status
-    result["problem"] = problem_body(refused.status, refused.detail, refused.errors)
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -24,7 +24,7 @@ MAX_ITEMS = 500
 
 
 class BatchIn(Body):
-    """`{items: [{key, act_as?, ...}] (1-500), dry_run?}`; the rest of an item is the body of a single POST."""
+    """`{items: [{key, act_as?, ...}], dry_run?}`; the rest of an item is the body of a single POST."""
 
     items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_ITEMS)]
     dry_run: bool = False
@@ -42,9 +42,9 @@ def add_batch(
 ) -> None:
     """Add `POST <path>/batch` for the single `POST <path>`, which takes `model` and allows `scopes`.
 
-    Items run one after another, so that of two that exclude each other the first wins, each inside the clock's
-    gate. Each has `key` as its idempotency key, the same as that of a single POST: after a failure the batch
-    can be sent again as it is.
+    Items run one after another, so that of two that exclude each other the first wins, each inside the
+    clock's gate. Each has `key` as its idempotency key, the same as that of a single POST: after a failure
+    the batch can be sent again as it is.
 
     Example:
         add_batch(router, "/v1/goals", scopes=[PARTICIPATE], model=GoalIn, one=set_one, id_field="goal_id")

@@ -168,6 +168,7 @@ class TestDeciding:
         await entered.wait()
         moving = asyncio.create_task(first.move(target))
         await until_phase(sandbox, "prepare")
+        await asyncio.wait([moving], timeout=0.3)
         assert not moving.done()
         go_on.set()
         await moving
@@ -186,7 +187,7 @@ class TestDeciding:
             while not stop.is_set():
                 async with member.deciding():
                     now = member.now()
-                    await asyncio.sleep(0.002)
+                    await asyncio.sleep(0.04)  # what storing takes
                     decisions.append((time.monotonic(), now))
 
         workers = [asyncio.create_task(decide(member)) for member in members for _ in range(3)]

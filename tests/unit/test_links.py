@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,6 +40,14 @@ class TestASignedLink:
     def test_what_is_no_token_is_nobodys(self, token: str) -> None:
         with pytest.raises(NotFound):
             LINKS.read(token, CHECK_IN, NOW)
+
+    @pytest.mark.parametrize("padding", [0, 2000])
+    def test_an_unsigned_payload_is_nobodys(self, padding: int) -> None:
+        fields = json.dumps([CHECK_IN, "acme", "ana", "0199-goal", None]) + " " * padding
+        payload = base64.urlsafe_b64encode(fields.encode()).decode().rstrip("=")
+        for token in (payload, f"{payload}."):
+            with pytest.raises(NotFound):
+                LINKS.read(token, CHECK_IN, NOW)
 
     def test_it_is_for_its_purpose_alone(self) -> None:
         with pytest.raises(NotFound):
