@@ -400,6 +400,7 @@ class TestTheBody:
             (b'{"title": "\\ud800"}', "/title"),
             (b'{"\\ud800": 1}', ""),
             (b'{"title": ' + b"[" * 40 + b"]" * 40 + b"}", "/title" + "/0" * 31),
+            (b'{"title": "x", "days": ' + b"9" * 5000 + b"}", "/days"),
             (b"", "/title"),
         ],
     )
@@ -411,6 +412,12 @@ class TestTheBody:
     async def test_every_wrong_field_is_named(self, http: httpx.AsyncClient) -> None:
         response = await self.post(http, {"days": 0, "nonsense": 1})
         assert sorted(pointers(response)) == ["/days", "/nonsense", "/title"]
+
+    async def test_a_field_named_like_a_kind_does_not_confuse_the_pointers(
+        self, http: httpx.AsyncClient
+    ) -> None:
+        response = await self.post(http, {"title": "x", "measure": {"kind": "number", "number": 5}})
+        assert sorted(pointers(response)) == ["/measure/number", "/measure/target"]
 
     async def test_a_problem_does_not_repeat_what_was_sent(self, http: httpx.AsyncClient) -> None:
         response = await self.post(http, {"title": ["private words"]})
