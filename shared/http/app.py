@@ -102,6 +102,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI's own spans would hold paths, and signed links are secrets; `_Observed` makes ours.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.edge = Edge(authenticator or Authenticator.of(settings), clock)
     app.state.clock = clock

@@ -67,7 +67,7 @@ Reply = Answer | Mapping[str, Any] | None | Response
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-REQUEST_S = 4.7
+REQUEST_S = 4.5
 """A route answers within this, or 503: no request hangs for 5 s."""
 IDEMPOTENT_WAIT_S = 5.0
 

@@ -418,6 +418,28 @@ class TestOverHttp:
         made = await http.post("/v1/things")
         assert parse_instant(made.json()["at"]) >= target
 
+    async def test_a_write_during_a_move_happens_after_it(
+        self, http: httpx.AsyncClient, sandbox: Sandbox
+    ) -> None:
+        clock, _ = sandbox.running["a"]
+        target = clock.now() + WEEK
+        entered, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            async with clock.deciding():
+                entered.set()
+                await go_on.wait()
+
+        holding = asyncio.create_task(hold())
+        await entered.wait()
+        moving = asyncio.create_task(clock.move(target))
+        await until(lambda: not clock._open.is_set())
+        writing = asyncio.create_task(http.post("/v1/things"))
+        assert (await http.get("/v1/sandbox/clock")).status_code == 200  # reads do not wait
+        go_on.set()
+        made, *_ = await asyncio.gather(writing, moving, holding)
+        assert parse_instant(made.json()["at"]) >= target
+
     async def test_backwards_is_409(self, http: httpx.AsyncClient) -> None:
         response = await http.put(
             "/v1/sandbox/clock",

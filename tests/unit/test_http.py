@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal
 
 import httpx
 import pytest
-from fastapi import Query
+from fastapi import Form, Query
 from joserfc import jwk, jwt
 from prometheus_client import REGISTRY
 from pydantic import Field, model_validator
 from pymongo.errors import ServerSelectionTimeoutError
 from shared.time import parse_instant
+from starlette.responses import HTMLResponse
 
 from shared.clock import SystemClock
 from shared.errors import Conflict, Forbidden, NotFound
@@ -46,6 +47,7 @@ from shared.http import (
     etag,
 )
 from shared.settings import Settings
+from shared.telemetry import current_traceparent
 
 ISSUER = "https://issuer.example"
 KEY = jwk.ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
@@ -148,6 +150,14 @@ def things_router(things: Things) -> Router:
     @router.put("/v1/people/{person_id}", scopes=[PARTICIPATE])
     async def put_person(person_id: PersonId, body: ThingIn) -> Reply:
         return {"person_id": person_id}
+
+    @router.post("/c/{token}", scopes=None)
+    async def form(token: str, note: Annotated[str, Form()]) -> Reply:
+        return HTMLResponse(f"<p>{len(note)}</p>")
+
+    @router.get("/v1/trace", scopes=None)
+    async def trace() -> Reply:
+        return {"traceparent": current_traceparent()}
 
     @router.get("/v1/broken", scopes=None)
     async def broken() -> Reply:
@@ -604,6 +614,18 @@ class TestIdempotencyKeys:
         assert parameters(response) == ["Idempotency-Key"]
 
 
+class TestForms:
+    async def test_a_form_is_read_as_one(self, http: httpx.AsyncClient) -> None:
+        response = await http.post("/c/some-token", data={"note": "five5"})
+        assert (response.status_code, response.text) == (200, "<p>5</p>")
+
+    async def test_a_missing_field_is_422(self, http: httpx.AsyncClient) -> None:
+        problem_of(await http.post("/c/some-token", data={"other": "x"}), 422)
+
+    async def test_a_form_over_the_limit_is_413(self, http: httpx.AsyncClient) -> None:
+        problem_of(await http.post("/c/some-token", data={"note": "x" * 1_048_576}), 413)
+
+
 class TestWhatGoesWrong:
     async def test_an_unknown_address_is_a_404_problem(self, http: httpx.AsyncClient) -> None:
         problem_of(await http.get("/v1/nothing"), 404)
@@ -698,6 +720,12 @@ class TestEveryService:
         assert REGISTRY.get_sample_value("onbelay_http_requests_total", labels) == before + 1
         assert "onbelay_http_request_seconds_bucket" in text
         assert "some-private-token" not in text
+
+    async def test_it_continues_the_callers_trace(self, http: httpx.AsyncClient) -> None:
+        trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+        headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+        found = (await http.get("/v1/trace", headers=headers)).json()["traceparent"]
+        assert found.split("-")[1] == trace_id
 
     async def test_the_sandbox_clock_is_not_there_without_a_sandbox(self, http: httpx.AsyncClient) -> None:
         problem_of(await http.get("/v1/sandbox/clock"), 404)
