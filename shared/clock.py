@@ -123,10 +123,15 @@ class SandboxClock(Clock):
         database: `<prefix>sandbox`.
         instance: names this process among the members; the same after a restart, so that it takes the place
             of its predecessor.
+
+    Raises:
+        ValueError: it has no name, by which others would take it for themselves.
     """
 
     def __init__(self, database: Database, instance: str) -> None:
         super().__init__()
+        if not instance:
+            raise ValueError("a member of the sandbox clock needs a name: ONBELAY_INSTANCE")
         self._clocks = database["clock"]
         self._members = database["members"]
         self._instance = instance

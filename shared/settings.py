@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     """Signs the links in nudges and calendars; at least 32 characters, the same everywhere."""
 
     instance: str = ""
-    """Names this process among its like; the same after a restart. Empty: `<service>@<host>:<port>`."""
+    """Names this process among its like; the same after a restart. Empty: `<service>@<host>:<port>`, the port
+    being the service's `<service>_port`."""
 
     goals_url: str = "http://127.0.0.1:8001"
     checkins_url: str = "http://127.0.0.1:8002"
@@ -80,6 +81,15 @@ class Settings(BaseSettings):
     @classmethod
     def _without_slash(cls, url: str) -> str:
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _named(self) -> Settings:
+        package, _, rest = type(self).__module__.partition(".")
+        if not self.instance and package == "services":
+            service = rest.partition(".")[0]
+            port = getattr(self, f"{service}_port", "")
+            self.__dict__["instance"] = f"{service}@{self.http_host}:{port}"
+        return self
 
     @model_validator(mode="after")
     def _keys_come_safely(self) -> Settings:
