@@ -1,0 +1,391 @@
+"""The publisher: what aggregates have stored and not yet published goes to Kafka, in order, for certain.
+
+Delivery: at least once. Per aggregate one flight at a time in this process, one event after the other, each sent
+only when the one before is acknowledged; `published` advances over that contiguous prefix alone. Two processes
+that publish the same aggregate can duplicate, never reorder first occurrences, never lose. Idempotency key: the
+event's `ce_id` (and subject and sequence), stored with it.
+
+On failure the aggregate stays marked by `outbox_at`, and the sweeper comes back for it. Many aggregates are in
+flight at once; acknowledgements are written back in groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+from pymongo import UpdateMany
+from pymongo.errors import PyMongoError
+
+from shared import events as contract
+from shared import telemetry
+from shared.kafka import Outgoing, Producer
+from shared.mongo import Collection, Doc
+
+log = structlog.get_logger(__name__)
+
+MAX_FLIGHTS = 10_000
+PAGE = 2_000
+SWEEP_S = 1.0
+GRACE_S = 2.0
+"""The sweeper leaves younger work to the process that stored it."""
+MARK_S = 0.004
+DEAD_LETTER = "dead-letters"
+
+
+@dataclass(slots=True)
+class _Flight:
+    collection: Collection
+    document: Doc
+    acked: int
+    """Events acknowledged by Kafka, from the first."""
+    marked: int
+    """Events known to be recorded as published."""
+    newer: Doc | None = None
+
+    @property
+    def id(self) -> tuple[str, str]:
+        return self.collection.name, self.document["_id"]
+
+
+class Publisher:
+    """Publishes the aggregates of some collections of one service.
+
+    Args:
+        producer: the idempotent producer.
+        collections: what to sweep.
+        topic_prefix: put before every topic's name.
+        cluster: documents of the service's own database; remembers which Kafka cluster was filled.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        collections: Sequence[Collection],
+        *,
+        topic_prefix: str = "",
+        cluster: Collection | None = None,
+    ) -> None:
+        self._producer = producer
+        self._collections = list(collections)
+        self._prefix = topic_prefix
+        self._cluster = cluster
+        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._queue: deque[_Flight] = deque()
+        self._wake = asyncio.Event()
+        self._marks: dict[str, dict[int, list[_Flight]]] = {}
+        self._mark_wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._by_name = {collection.name: collection for collection in collections}
+        self.refilling = False
+        """Whether a new cluster is being filled with everything that the service has ever published."""
+
+    def add(self, collection: Collection) -> None:
+        """Sweep one more collection."""
+        self._collections.append(collection)
+        self._by_name[collection.name] = collection
+
+    @property
+    def kafka_away(self) -> bool:
+        """Whether Kafka does not acknowledge at present."""
+        return self._producer.away
+
+    def kick(self, collection: Collection, document: Doc) -> None:
+        """Publish what `document`, as just committed, has unpublished; returns at once."""
+        known = self._flights.get((collection.name, document["_id"]))
+        if known is not None:
+            if document["seq"] > (known.newer or known.document)["seq"]:
+                known.newer = document
+            return
+        if len(self._flights) >= MAX_FLIGHTS or document["seq"] <= document["published"]:
+            return
+        flight = _Flight(collection, document, document["published"], document["published"])
+        self._flights[flight.id] = flight
+        self._idle.clear()
+        self._queue.append(flight)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send_loop())
+            group.create_task(self._mark_loop())
+            group.create_task(self._sweep_loop())
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until all that is stored is published and marked; False when Kafka or the time does not allow it."""
+        deadline = time.monotonic() + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._producer.away:
+                    await self._sweep(grace_s=0)
+                    if not self._flights and not await self._depth():
+                        return True
+                    remaining = deadline - time.monotonic()
+                    try:
+                        await asyncio.wait_for(self._idle.wait(), min(0.5, max(remaining, 0.01)))
+                    except TimeoutError:
+                        continue
+        except (TimeoutError, PyMongoError) as error:
+            log.warning("outbox not drained", error=repr(error))
+        return False
+
+    async def oldest_unpublished(self, collection: Collection) -> float | None:
+        """Age in seconds of the oldest unpublished event of a collection, or None."""
+        oldest = await collection.find_one(
+            {"outbox_at": {"$exists": True}}, {"outbox_at": 1}, sort=[("outbox_at", 1)]
+        )
+        if oldest is None:
+            return None
+        age: timedelta = datetime.now(UTC) - oldest["outbox_at"]
+        return age.total_seconds()
+
+    async def adopt_cluster(self, cluster_id: str) -> None:
+        """Publish everything again when this is not the cluster that was filled before.
+
+        Raises:
+            PyMongoError: the store does not answer; nothing may be published before this has succeeded.
+        """
+        if self._cluster is None:
+            return
+        known = await self._cluster.find_one({"_id": "kafka"})
+        if known is not None and known["cluster_id"] == cluster_id and not known.get("refilling"):
+            return
+        if known is None:
+            await self._cluster.update_one(
+                {"_id": "kafka"}, {"$set": {"cluster_id": cluster_id, "refilling": False}}, upsert=True
+            )
+            return
+        self.refilling = True
+        log.warning("a new Kafka cluster: publishing everything again", cluster_id=cluster_id)
+        if known["cluster_id"] != cluster_id:
+            now = datetime.now(UTC)
+            for collection in self._collections:
+                if collection.name == DEAD_LETTERS_COLLECTION:
+                    continue
+                await collection.update_many(
+                    {"seq": {"$gt": 0}}, {"$set": {"published": 0, "outbox_at": now - timedelta(hours=1)}}
+                )
+            await self._cluster.update_one(
+                {"_id": "kafka"}, {"$set": {"cluster_id": cluster_id, "refilling": True}}
+            )
+
+    # -- sending
+
+    async def _send_loop(self) -> None:
+        while True:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            flight = self._queue.popleft()
+            event = flight.document["events"][flight.acked]
+            try:
+                future = await self._producer.send(outgoing(flight.document, event, self._prefix))
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("not published yet", subject=flight.document.get("subject"), error=repr(error))
+                self._land(flight)
+                self._give_up_queue()
+                await asyncio.sleep(0.2)
+                continue
+            future.add_done_callback(lambda done, flight=flight: self._acked(flight, done))  # type: ignore[misc]
+
+    def _give_up_queue(self) -> None:
+        """Leave what waits behind a failure to the sweeper; it is marked in the store."""
+        while self._queue:
+            self._land(self._queue.popleft())
+
+    def _acked(self, flight: _Flight, done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            log.warning("not published", subject=flight.document.get("subject"), error=repr(done))
+            self._land(flight)
+            return
+        telemetry.PUBLISHED.labels(flight.document["events"][flight.acked]["topic"]).inc()
+        flight.acked += 1
+        if flight.newer is not None:
+            flight.document, flight.newer = flight.newer, None
+        if flight.acked < flight.document["seq"]:
+            self._queue.append(flight)
+            self._wake.set()
+        else:
+            self._land(flight)
+
+    def _land(self, flight: _Flight) -> None:
+        """The flight has ended, well or not: record how far it came."""
+        if flight.acked > flight.marked:
+            self._marks.setdefault(flight.collection.name, {}).setdefault(flight.acked, []).append(flight)
+            self._mark_wake.set()
+        else:
+            self._forget(flight)
+
+    def _forget(self, flight: _Flight) -> None:
+        self._flights.pop(flight.id, None)
+        if not self._flights:
+            self._idle.set()
+
+    # -- recording
+
+    async def _mark_loop(self) -> None:
+        while True:
+            await self._mark_wake.wait()
+            await asyncio.sleep(MARK_S)
+            self._mark_wake.clear()
+            marks, self._marks = self._marks, {}
+            for name, by_count in marks.items():
+                await self._mark(self._by_name[name], by_count)
+
+    async def _mark(self, collection: Collection, by_count: dict[int, list[_Flight]]) -> None:
+        operations = []
+        for count, flights in by_count.items():
+            whole = [flight.document["_id"] for flight in flights if flight.document["seq"] == count]
+            part = [flight.document["_id"] for flight in flights if flight.document["seq"] != count]
+            if whole:
+                operations.append(
+                    UpdateMany(
+                        {"_id": {"$in": whole}, "seq": count},
+                        {"$set": {"published": count}, "$unset": {"outbox_at": ""}},
+                    )
+                )
+            if part:
+                operations.append(
+                    UpdateMany(
+                        {"_id": {"$in": part}, "published": {"$lt": count}}, {"$set": {"published": count}}
+                    )
+                )
+        while True:
+            try:
+                await collection.bulk_write(operations, ordered=False)
+                break
+            except PyMongoError as error:
+                log.warning("acknowledgements not recorded yet", error=repr(error))
+                await asyncio.sleep(0.5)
+        for count, flights in by_count.items():
+            for flight in flights:
+                flight.marked = count
+                if flight.newer is not None and flight.newer["seq"] > flight.acked:
+                    flight.document, flight.newer = flight.newer, None
+                    self._queue.append(flight)
+                    self._wake.set()
+                else:
+                    self._forget(flight)
+
+    # -- sweeping
+
+    async def _depth(self) -> int:
+        return sum(
+            [
+                await collection.count_documents({"outbox_at": {"$exists": True}})
+                for collection in self._collections
+            ]
+        )
+
+    async def _sweep_loop(self) -> None:
+        while True:
+            try:
+                await self._observe()
+                if not self._producer.away or not self._flights:
+                    await self._sweep(grace_s=GRACE_S)
+                if self.refilling and not self._flights and not await self._depth():
+                    await self._refilled()
+            except PyMongoError as error:
+                log.warning("sweep failed", error=repr(error))
+            await asyncio.sleep(SWEEP_S)
+
+    async def _refilled(self) -> None:
+        if self._cluster is not None:
+            await self._cluster.update_one({"_id": "kafka"}, {"$set": {"refilling": False}})
+        self.refilling = False
+        log.info("the new cluster has everything")
+
+    async def _sweep(self, *, grace_s: float) -> None:
+        """Kick what was left unpublished for longer than `grace_s`, page after page while there is room."""
+        before = datetime.now(UTC) - timedelta(seconds=grace_s)
+        for collection in self._collections:
+            after: Doc = {"$lte": before}
+            while len(self._flights) + PAGE <= MAX_FLIGHTS:
+                page = (
+                    await collection.find({"outbox_at": after})
+                    .sort([("outbox_at", 1)])
+                    .limit(PAGE)
+                    .to_list(PAGE)
+                )
+                fresh = [
+                    document for document in page if (collection.name, document["_id"]) not in self._flights
+                ]
+                for document in fresh:
+                    self.kick(collection, document)
+                if len(page) < PAGE or not fresh:
+                    break
+                after = {"$gte": page[-1]["outbox_at"], "$lte": before}
+
+    async def _observe(self) -> None:
+        telemetry.KAFKA_AWAY.set(1 if self._producer.away else 0)
+        for collection in self._collections:
+            age = await self.oldest_unpublished(collection)
+            telemetry.OUTBOX_AGE.labels(collection.name).set(age or 0.0)
+            depth = 0 if age is None else await collection.count_documents({"outbox_at": {"$exists": True}})
+            telemetry.OUTBOX_DEPTH.labels(collection.name).set(depth)
+
+
+DEAD_LETTERS_COLLECTION = "dead_letters"
+
+
+def outgoing(document: Doc, event: Doc, prefix: str) -> Outgoing:
+    """The Kafka record of a stored event; the same bytes on every redelivery."""
+    if event["topic"] == DEAD_LETTER:
+        return Outgoing(
+            topic=prefix + contract.TOPICS[DEAD_LETTER],
+            key=event["key"],
+            value=event["value"],
+            headers=[(name, value) for name, value in event["headers"]],
+        )
+    return Outgoing(
+        topic=prefix + contract.TOPICS[event["topic"]],
+        key=document["key"].encode(),
+        value=contract.encode_document(event["type"], event["data"]),
+        headers=contract.headers_of(
+            type_=event["type"],
+            id_=event["id"],
+            subject=document["subject"],
+            time=event["time"],
+            key=document["key"],
+            sequence=event["seq"],
+            org_id=document["org_id"],
+            traceparent=event.get("tp"),
+        ),
+    )
+
+
+def dead_letter(
+    id_: str, reason: str, record: Outgoing, extra: Iterable[tuple[str, bytes]], at: datetime
+) -> Doc:
+    """The outbox document of a record that goes to the dead letters, untouched but for the headers added."""
+    return {
+        "_id": id_,
+        "org_id": "",
+        "key": "",
+        "subject": f"dead-letter/{id_}",
+        "v": 1,
+        "seq": 1,
+        "published": 0,
+        "outbox_at": datetime.now(UTC),
+        "reason": reason,
+        "at": at,
+        "events": [
+            {
+                "topic": DEAD_LETTER,
+                "seq": 1,
+                "key": record.key,
+                "value": record.value,
+                "headers": [[name, value] for name, value in [*record.headers, *extra]],
+            }
+        ],
+    }

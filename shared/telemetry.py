@@ -1,0 +1,136 @@
+"""Logs as JSON lines with trace ids, trace context over HTTP and Kafka, and the metrics that operators watch.
+
+Logs carry ids, never private words. Trace context is W3C's (`traceparent`), by OpenTelemetry.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Gauge, Histogram
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+HTTP_REQUESTS = Counter(
+    "onbelay_http_requests", "Requests answered", ["service", "method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "onbelay_http_request_seconds",
+    "Time to answer a request",
+    ["service", "method", "route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+OUTBOX_DEPTH = Gauge("onbelay_outbox_depth", "Aggregates with unpublished events", ["collection"])
+OUTBOX_AGE = Gauge("onbelay_outbox_age_seconds", "Age of the oldest unpublished event", ["collection"])
+PUBLISHED = Counter("onbelay_published", "Events acknowledged by Kafka", ["topic"])
+KAFKA_AWAY = Gauge("onbelay_kafka_away", "1 while records wait for Kafka")
+LAG = Gauge("onbelay_consumer_lag", "Records not yet folded", ["consumer", "topic", "partition"])
+FOLDED = Counter("onbelay_folded", "Records folded", ["consumer", "topic"])
+DUPLICATES = Counter("onbelay_duplicates", "Records dropped as already folded", ["consumer", "topic"])
+UNKNOWN_TYPES = Counter(
+    "onbelay_unknown_types", "Records passed over, of a type not known", ["consumer", "topic"]
+)
+PARKED = Gauge("onbelay_parked_subjects", "Subjects that wait for a missing sequence", ["consumer"])
+GAPS = Counter("onbelay_gaps", "Gaps met in a subject's sequence", ["consumer", "topic"])
+DEAD_LETTERS = Counter(
+    "onbelay_dead_letters", "Records sent to the dead letters", ["consumer", "topic", "reason"]
+)
+HALTED = Gauge(
+    "onbelay_intake_halted",
+    "1 while a stored offset is out of the log's range",
+    ["consumer", "topic", "partition"],
+)
+FOLD_SECONDS = Histogram(
+    "onbelay_fold_seconds",
+    "Time of one batch's transaction",
+    ["consumer"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+WATERMARK_AGE = Gauge("onbelay_watermark_age_seconds", "Domain time since the last watermark", ["partition"])
+NUDGES = Counter("onbelay_nudges", "Nudges by outcome", ["kind", "outcome", "reason"])
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Set up logging and tracing of this process. Libraries' logs come out in the same form."""
+    timestamper = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    common: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        timestamper,
+        _add_trace,
+    ]
+    structlog.configure(
+        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=common,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("aiokafka", "faststream", "pymongo", "httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)
+    trace.set_tracer_provider(
+        TracerProvider(resource=Resource.create({"service.name": f"onbelay-{service}"}))
+    )
+
+
+def _add_trace(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+        event["span_id"] = trace.format_span_id(span.span_id)
+    return event
+
+
+def tracer() -> trace.Tracer:
+    """The tracer of Onbelay's own spans."""
+    return trace.get_tracer("onbelay")
+
+
+def current_traceparent() -> str | None:
+    """The W3C `traceparent` of what runs now, or None outside of any trace."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier.get("traceparent")
+
+
+@contextmanager
+def continued(
+    name: str, carrier: Mapping[str, str], kind: trace.SpanKind = trace.SpanKind.SERVER
+) -> Iterator[trace.Span]:
+    """Run under a span that continues the trace of `carrier` (`traceparent`, `tracestate`), or begins one."""
+    parent = _PROPAGATOR.extract(dict(carrier), context=context.Context())
+    with tracer().start_as_current_span(name, context=parent, kind=kind) as span:
+        yield span
+
+
+def link_to(traceparent: str) -> trace.Link | None:
+    """A span link to the trace that a record carries, or None when it is not readable."""
+    span = trace.get_current_span(
+        _PROPAGATOR.extract({"traceparent": traceparent}, context=context.Context())
+    )
+    found = span.get_span_context()
+    return trace.Link(found) if found.is_valid else None
