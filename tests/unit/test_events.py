@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from shared import asyncapi
+from shared import events as contract
+from shared.events.export import SCHEMAS, main, schema_of
+from tests.builders import NOW, Pair, Record, record
+
+PAIR = Pair()
+TABLE = [
+    "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_partitionkey", "ce_sequence",
+    "ce_dataschema", "ce_orgid", "traceparent", "content-type",
+]  # fmt: skip
+CONTRACT_TOPICS = {
+    "onbelay.goals.v1": [
+        "MentorshipStarted", "MentorshipChanged", "MentorshipPaused", "MentorshipResumed", "MentorshipEnded",
+        "ExpectationsProposed", "ExpectationsAgreed", "GoalSet", "GoalRevised", "RevisionProposed",
+        "RevisionDeclined", "GoalMet", "GoalMissed", "GoalMissRetracted", "MissDisputed", "DisputeRejected",
+        "GoalDropped", "PersonErased",
+    ],
+    "onbelay.checkins.v1": ["CheckInLogged", "CheckInAcknowledged", "CheckInLapsed", "CheckInsWatermark"],
+    "onbelay.nudges.v1": ["NudgeSent", "NudgeSuppressed", "NudgeFailed"],
+    "onbelay.support.v1": ["HelpRequested"],
+}  # fmt: skip
+
+
+def decode(some: Record, topic: str = "goals") -> contract.Decoded:
+    return contract.decode(some.headers, some.key, some.value, topic)
+
+
+def changed(some: Record, **data: Any) -> Record:
+    return replace(some, value=json.dumps({**json.loads(some.value or b"{}"), **data}).encode())
+
+
+class TestTheContract:
+    def test_every_event_has_its_topic(self) -> None:
+        for topic, names in CONTRACT_TOPICS.items():
+            for name in names:
+                assert contract.TOPICS[contract.topic_of(name)] == topic
+        assert set(contract.TYPES) == {name for names in CONTRACT_TOPICS.values() for name in names}
+
+    def test_the_exported_schemas_are_those_of_the_structs(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["--check"]) == 0, capsys.readouterr().out
+
+    @pytest.mark.parametrize("name", sorted(contract.TYPES))
+    def test_a_schema_is_one_and_lets_readers_see_more(self, name: str) -> None:
+        schema = json.loads((SCHEMAS / f"{name}.v1.json").read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema["$id"] == f"urn:onbelay:event:{name}:v1"
+        assert schema["additionalProperties"] is True
+
+    def test_the_data_fit_their_schema(self) -> None:
+        goal = PAIR.goal_set(measure=contract.Measure(kind="milestones", milestones=["draft", "review"]))
+        logged = PAIR.logged(progress=contract.Progress(value=7), confidence=3, realistic=False)
+        for event in (PAIR.started(), goal, logged):
+            jsonschema.validate(contract.to_document(event), schema_of(type(event).__name__))
+
+    @pytest.mark.parametrize("measure", [{"kind": "number"}, {"kind": "milestones"}, {"kind": "mood"}, {}])
+    def test_schema_and_struct_refuse_the_same_measures(self, measure: dict[str, Any]) -> None:
+        data = {**contract.to_document(PAIR.goal_set()), "measure": measure}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(data, schema_of("GoalSet"))
+        with pytest.raises(msgspec.ValidationError):
+            contract.from_document("GoalSet", data)
+
+
+class TestARecord:
+    def test_it_carries_the_headers_of_the_table_and_reads_back(self) -> None:
+        goal = PAIR.goal_set()
+        sent = record(goal, sequence=42)
+        assert sorted(name for name, _ in sent.headers) == sorted(TABLE)
+        headers = dict(sent.headers)
+        assert headers["ce_sequence"] == b"0000000042"
+        assert headers["ce_type"] == b"onbelay.GoalSet.v1"
+        assert headers["ce_source"] == b"/onbelay/goals"
+        assert headers["ce_dataschema"] == b"urn:onbelay:event:GoalSet:v1"
+        assert sent.key == headers["ce_partitionkey"] == PAIR.mentorship_id.encode()
+        decoded = decode(sent)
+        assert decoded.data == goal
+        assert (decoded.type, decoded.sequence, decoded.time, decoded.org_id) == ("GoalSet", 42, NOW, "org-1")
+
+    def test_what_has_no_value_is_left_out_and_instants_have_milliseconds_at_most(self) -> None:
+        data = contract.to_document(
+            PAIR.logged(logged_at=datetime(2026, 11, 2, 9, 0, 0, 120_000, tzinfo=UTC))
+        )
+        assert data["logged_at"] == "2026-11-02T09:00:00.120Z"
+        assert data["occurred_at"] == "2026-11-02T09:00:00Z"
+        assert "goal_id" not in data
+        assert "confidence" not in data
+
+    def test_an_event_outside_of_a_trace_has_the_same_traceparent_each_time(self) -> None:
+        first, second = (record(PAIR.started(), id="0190") for _ in range(2))
+        assert dict(first.headers)["traceparent"] == dict(second.headers)["traceparent"]
+
+    def test_readers_ignore_fields_that_they_do_not_know(self) -> None:
+        assert decode(changed(record(PAIR.started()), mood="fine")).data == PAIR.started()
+
+    def test_a_watermark_has_no_organization_and_no_sequence(self) -> None:
+        watermark = contract.CheckInsWatermark(partition=3, up_to=NOW)
+        sent = record(watermark, sequence=None, subject="partition/3")
+        assert {"ce_orgid", "ce_sequence"}.isdisjoint(name for name, _ in sent.headers)
+        decoded = decode(sent, "checkins")
+        assert (decoded.data, decoded.sequence) == (watermark, None)
+
+    def test_an_unknown_type_is_no_error_and_its_sequence_counts(self) -> None:
+        sent = record(PAIR.started(), sequence=3).with_header("ce_type", b"onbelay.GoalShared.v1")
+        decoded = decode(sent)
+        assert (decoded.known, decoded.sequence, decoded.data) == (False, 3, None)
+        assert not decode(Record("goals", None, None, [("ce_type", b"else")])).known
+
+    def test_a_structured_cloudevent_has_the_same_attributes(self) -> None:
+        data = contract.to_document(PAIR.started())
+        event = contract.cloudevent(
+            type="MentorshipStarted", id="0190", subject="mentorship/m", time=NOW, key="m", sequence=2,
+            org_id="org-1", traceparent=None, data=data,
+        )  # fmt: skip
+        assert event["type"] == "onbelay.MentorshipStarted.v1"
+        assert event["sequence"] == "0000000002"
+        assert event["data"] == data
+
+
+class TestABadRecord:
+    @pytest.mark.parametrize("header", TABLE)
+    def test_lacks_a_header(self, header: str) -> None:
+        with pytest.raises(contract.BadRecord, match=f"header: {header} is missing"):
+            decode(record(PAIR.started()).without(header))
+
+    @pytest.mark.parametrize(
+        ("header", "content"),
+        [
+            ("ce_specversion", b"0.3"), ("ce_time", b"yesterday"), ("ce_time", b"2026-11-02T09:00:00"),
+            ("ce_sequence", b"one"), ("ce_sequence", b"0000000000"), ("ce_sequence", b"1"),
+            ("content-type", b"text/plain"), ("ce_subject", b"\xff\xfe"), ("ce_type", b"\xc3\x28"),
+        ],
+    )  # fmt: skip
+    def test_has_a_header_that_cannot_be(self, header: str, content: bytes) -> None:
+        with pytest.raises(contract.BadRecord, match="^header: "):
+            decode(record(PAIR.started()).with_header(header, content))
+
+    @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff", b"[]", b"null", b"[" * 100_000])
+    def test_has_no_data(self, value: bytes | None) -> None:
+        with pytest.raises(contract.BadRecord, match="^(value|json|schema): "):
+            decode(replace(record(PAIR.started()), value=value))
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"mentor_id": 7}, {"mentor_id": None}, {"mentor_id": "a@b.example"}, {"mentor_id": "a\n"},
+            {"check_in_every_days": 0}, {"check_in_every_days": "7"}, {"program_id": ""},
+        ],
+    )  # fmt: skip
+    def test_does_not_fit_its_schema(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(contract.BadRecord, match="^schema: "):
+            decode(changed(record(PAIR.started()), **wrong))
+
+    @pytest.mark.parametrize(
+        "progress", [{}, {"value": 1, "done": True}, {"value": "1"}, {"milestones": [1]}, {"done": None}]
+    )
+    def test_reports_progress_that_is_none(self, progress: dict[str, Any]) -> None:
+        with pytest.raises(contract.BadRecord, match="^schema: "):
+            decode(changed(record(PAIR.logged()), progress=progress), "checkins")
+
+    def test_has_another_key_than_it_says(self) -> None:
+        with pytest.raises(contract.BadRecord, match="^key: "):
+            decode(replace(record(PAIR.started()), key=b"else"))
+        with pytest.raises(contract.BadRecord, match="^key: "):
+            decode(replace(record(PAIR.started()), key=None))
+
+    def test_names_a_subject_that_its_data_are_not_about(self) -> None:
+        with pytest.raises(contract.BadRecord, match="^subject: "):
+            decode(record(PAIR.started(), subject="goal/1"))
+
+    def test_contradicts_itself_about_the_organization(self) -> None:
+        with pytest.raises(contract.BadRecord, match="^tenant: "):
+            decode(record(PAIR.started()).with_header("ce_orgid", b"org-2"))
+
+    def test_stands_in_another_topic_than_its_type(self) -> None:
+        with pytest.raises(contract.BadRecord, match="^type: "):
+            decode(record(PAIR.started()), "checkins")
+
+
+class TestAsyncApi:
+    def test_a_document_names_topics_and_messages(self) -> None:
+        document = asyncapi.document("goals", ["GoalSet"], {"checkins": ["CheckInLogged"]})
+        assert document["asyncapi"] == "3.0.0"
+        assert document["channels"]["goals"]["address"] == "onbelay.goals.v1"
+        assert set(document["operations"]) == {"send_goals", "receive_checkins"}
+        assert document["components"]["messages"]["GoalSet"]["payload"]["schema"]["title"] == "GoalSet"
