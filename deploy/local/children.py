@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 LAUNCHER = Path(__file__).with_name("die_with_parent.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,6 +130,17 @@ class Child:
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
         self.signal(signal.SIGKILL)
+
+
+async def together(*steps: Coroutine[Any, Any, Any]) -> None:
+    """Run the steps at once. The first that fails ends the others, and its error is raised as it is."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def last_lines(log: Path, count: int = 20) -> str:

@@ -92,7 +92,9 @@ def kafka_jars() -> list[Path]:
     lock = Lock.read()
     folder = cache() / f"kafka-{lock.kafka}-{lock.digest}"
     jars = [folder / jar.file_name for jar in lock.jars]
-    if not all(path.is_file() and path.stat().st_size == jar.size for path, jar in zip(jars, lock.jars, strict=True)):
+    if not all(
+        path.is_file() and path.stat().st_size == jar.size for path, jar in zip(jars, lock.jars, strict=True)
+    ):
         shutil.rmtree(folder, ignore_errors=True)
         _fetch(lock, folder)
     return jars
@@ -151,7 +153,11 @@ def _progress(lock: Lock) -> Iterator[Progress]:
         disable=not console.is_terminal,
     )
     if not console.is_terminal:
-        print(f"fetching Apache Kafka {lock.kafka} ({lock.size / 1e6:.0f} MB, once)", file=sys.stderr, flush=True)
+        print(
+            f"fetching Apache Kafka {lock.kafka} ({lock.size / 1e6:.0f} MB, once)",
+            file=sys.stderr,
+            flush=True,
+        )
     with bar:
         yield bar
     if not console.is_terminal:

@@ -83,9 +83,10 @@ async def primary(nodes: Sequence[Node], seconds: float = 30.0) -> None:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.05)
-        async with asyncio.timeout(seconds):
-            while not await _has_primary(client):
-                await asyncio.sleep(0.02)
+        while "primary" not in await client.admin.command("hello"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the replica set has no primary after {seconds:g} s")
+            await asyncio.sleep(0.02)
 
 
 async def answers(node: Node) -> None:
@@ -128,11 +129,6 @@ async def _configure(client: AsyncMongoClient[dict[str, Any]], nodes: Sequence[N
         found["members"][0]["host"] = nodes[0].address
         found["version"] += 1
         await client.admin.command("replSetReconfig", found, force=True)
-
-
-async def _has_primary(client: AsyncMongoClient[dict[str, Any]]) -> bool:
-    hello = await client.admin.command("hello")
-    return "primary" in hello
 
 
 def _mongod() -> str:
