@@ -170,6 +170,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned_once = False
         self._bootstrap = bootstrap
         self._group = f"{topic_prefix}onbelay.{consumer}{generation and '.' + generation}"
+        self._failed: asyncio.Future[BaseException]
         self._broker: KafkaBroker | None = None
         self._subscriber: Any = None
 
@@ -250,20 +251,34 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self, cluster_id: str) -> None:
         """Consume until cancelled; starts again by itself when Kafka was away at the start."""
         self._cluster_id = cluster_id
+        self._failed = asyncio.get_running_loop().create_future()
+        try:
+            await self._started()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._observe_loop())
+                group.create_task(self._cover_loop())
+                group.create_task(self._worker_failed())
+        finally:
+            await self._stop()
+
+    async def _worker_failed(self) -> None:
+        """Ends the intake, and with it the process, when a partition's worker has ended by a bug."""
+        raise await self._failed
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._failed.done():
+            self._failed.set_result(error)
+
+    async def _started(self) -> None:
         while True:
             try:
                 await self._start()
-                break
+                return
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("intake cannot start yet", error=repr(error))
                 await self._stop()
                 await asyncio.sleep(1)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._observe_loop())
-                group.create_task(self._cover_loop())
-        finally:
-            await self._stop()
 
     async def _start(self) -> None:
         broker = KafkaBroker(self._bootstrap, logger=None, client_id=self._group)
@@ -326,6 +341,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.seek(tp, expected)
             self._partitions[tp] = part
             part.task = asyncio.create_task(self._work(part), name=f"fold {tp.topic}/{tp.partition}")
+            part.task.add_done_callback(self._worker_ended)
         consumer.resume(*(tp for tp in tps if tp in self._partitions))
         self._assigned_once = True
         self._note_caught_up()
@@ -403,8 +419,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _reposition(self, part: _Partition) -> None:
         """After fencing: go on from where the store says, unless this partition is taken away meanwhile."""
-        await asyncio.sleep(0.2)
-        stored = await self._stored_offsets([part.tp])
+        while True:
+            await asyncio.sleep(0.2)
+            try:
+                stored = await self._stored_offsets([part.tp])
+                break
+            except PyMongoError as error:
+                log.warning("offset not known yet", error=repr(error))
         part.subjects.clear()
         part.expected = stored.get(part.tp, part.expected)
         part.queue.clear()

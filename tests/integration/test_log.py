@@ -1,0 +1,605 @@
+"""The outbox and the intake over real engines: what is stored is published, what is published is folded once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from prometheus_client import REGISTRY
+from pymongo import UpdateOne
+from pymongo.errors import AutoReconnect
+
+from shared import events as contract
+from shared.aggregates import MAX_UNPUBLISHED, Aggregates, Duplicate, StaleWrite
+from shared.clock import SystemClock
+from shared.errors import Conflict, Unavailable, Unprocessable
+from shared.idempotency import Answer, Idem
+from shared.ids import uuid7
+from shared.intake import Batch, Folded, Intake
+from shared.kafka import Outgoing, Producer, cluster_id
+from shared.mongo import Database, Driver, Mongo, Session
+from shared.outbox import Publisher
+from tests.builders import NOW, Pair, Record, record
+from tests.support.polling import eventually
+
+pytestmark = pytest.mark.engines
+PARTITIONS = 3
+CONSUMER = "metrics"
+
+
+class Engines(Protocol):
+    """What this needs of the `engines` fixture."""
+
+    kafka: str
+    mongo: str
+
+
+@dataclass
+class Counts:
+    """A fold that counts how often each (subject, sequence) was folded, in the transaction that it is given."""
+
+    database: Database
+    fail: Callable[[], None] = lambda: None
+    rejects: frozenset[str] = frozenset()
+    batches: list[int] = field(default_factory=list)
+
+    async def fold(self, batch: Batch, session: Session) -> Folded:
+        self.batches.append(len(batch.records))
+        kept = [each for each in batch.records if each.type not in self.rejects]
+        if kept:
+            await self.database["seen"].bulk_write(
+                [
+                    UpdateOne(
+                        {"_id": f"{each.subject}#{each.sequence}"},
+                        {"$inc": {"n": 1}, "$push": {"at": each.offset}},
+                        upsert=True,
+                    )
+                    for each in kept
+                ],
+                session=session,
+            )
+        self.fail()
+        return Folded(
+            rejected=[(each, "rejected: not wanted") for each in batch.records if each.type in self.rejects]
+        )
+
+    async def seen(self) -> dict[str, int]:
+        """How often each was folded."""
+        return {found["_id"]: found["n"] async for found in self.database["seen"].find()}
+
+
+class Log:
+    """Topics and databases of one test."""
+
+    def __init__(self, engines: Engines, driver: Driver = "pymongo") -> None:
+        name = uuid4().hex[:12]
+        self.kafka = engines.kafka
+        self.prefix = f"log-{name}."
+        self.mongo = Mongo.connect(engines.mongo, driver)
+        self.database = self.mongo.database(f"log_{name}")
+        self.producer = Producer(engines.kafka, client_id="test")
+        self.counts = Counts(self.database)
+        self.cluster = ""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        await admin.create_topics(
+            [
+                NewTopic(self.prefix + topic, 1 if name == "dead-letters" else PARTITIONS, 1)
+                for name, topic in contract.TOPICS.items()
+            ]
+        )
+        await admin.close()
+        self.cluster = await cluster_id(self.kafka)
+        await self.database.create_collection("subjects")
+        await self.database.create_collection("seen")
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.producer.stop()
+        await self.mongo.drop_database(self.database.name)
+        await self.mongo.close()
+
+    def begin(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.append(task)
+        return task
+
+    @staticmethod
+    async def crash(task: asyncio.Task[None]) -> None:
+        """End it wherever it is."""
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def publisher(self, *names: str) -> Publisher:
+        return Publisher(
+            self.producer,
+            [self.database[name] for name in names],
+            topic_prefix=self.prefix,
+            cluster=self.database["meta"],
+        )
+
+    async def intake(self, *topics: str, fold: Counts | None = None, **options: Any) -> Intake:
+        publisher = self.publisher()
+        intake = Intake(
+            consumer=CONSUMER,
+            bootstrap=self.kafka,
+            topics=topics or ("goals",),
+            mongo=self.mongo,
+            database=self.database,
+            fold=fold or self.counts,
+            publisher=publisher,
+            clock=SystemClock(),
+            topic_prefix=self.prefix,
+            **options,
+        )
+        publisher.add(intake.dead_letters)
+        await intake.make_indexes()
+        self.begin(publisher.run())
+        return intake
+
+    def run(self, intake: Intake) -> asyncio.Task[None]:
+        return self.begin(intake.run(self.cluster))
+
+    async def publish(self, *records: Record) -> None:
+        futures = [
+            await self.producer.send(
+                Outgoing(self.prefix + contract.TOPICS[each.topic], each.key, each.value, each.headers)
+            )
+            for each in records
+        ]
+        await asyncio.gather(*futures)
+
+    async def read(self, topic: str, count: int) -> list[ConsumerRecord]:
+        """The first `count` records of a topic."""
+        name = self.prefix + contract.TOPICS[topic]
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            tps = [
+                TopicPartition(name, number) for number in range(1 if topic == "dead-letters" else PARTITIONS)
+            ]
+            consumer.assign(tps)
+            found: list[ConsumerRecord] = []
+            async with asyncio.timeout(15):
+                while len(found) < count:
+                    for records in (await consumer.getmany(timeout_ms=200)).values():
+                        found += records
+            return found
+        finally:
+            await consumer.stop()
+
+
+@asynccontextmanager
+async def opened(engines: Engines, driver: Driver = "pymongo") -> AsyncIterator[Log]:
+    log = Log(engines, driver)
+    await log.open()
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@pytest.fixture
+async def log(engines: Engines) -> AsyncIterator[Log]:
+    async with opened(engines) as made:
+        yield made
+
+
+@pytest.fixture(params=["pymongo", "motor"])
+async def either_log(engines: Engines, request: pytest.FixtureRequest) -> AsyncIterator[Log]:
+    async with opened(engines, request.param) as made:
+        yield made
+
+
+def many(subjects: int, each: int, org_id: str = "org-1") -> list[Record]:
+    """The records of some goals, `each` events a goal, interleaved as a partition would hold them."""
+    pairs = [Pair(org_id=org_id) for _ in range(subjects)]
+    goals = [(pair, uuid7()) for pair in pairs]
+    return [
+        record(pair.goal_set(goal_id, revision=number), sequence=number)
+        for number in range(1, each + 1)
+        for pair, goal_id in goals
+    ]
+
+
+def keys_of(records: Sequence[Record]) -> set[str]:
+    found = set()
+    for each in records:
+        headers = dict(each.headers)
+        found.add(f"{headers['ce_subject'].decode()}#{int(headers['ce_sequence'])}")
+    return found
+
+
+async def all_once(counts: Counts, records: Sequence[Record]) -> None:
+    """Every record is folded exactly once."""
+    expected = keys_of(records)
+
+    async def complete() -> bool:
+        return (await counts.seen()).keys() >= expected
+
+    await eventually(complete, seconds=20)
+    assert await counts.seen() == dict.fromkeys(expected, 1)
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+class TestAnAggregate:
+    async def test_state_and_events_are_one_write_and_its_events_are_published_in_sequence(
+        self, either_log: Log
+    ) -> None:
+        log = either_log
+        publisher = log.publisher("goals")
+        goals = Aggregates(log.mongo, log.database["goals"], publisher)
+        await goals.make_indexes()
+        log.begin(publisher.run())
+        pair, id_ = Pair(), uuid7()
+        change = goals.new(
+            id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
+            events=[pair.goal_set(id_)], fields={"state": "active"},
+        )  # fmt: skip
+        await goals.commit(change)
+        for revision in range(2, 8):
+            document = await goals.find("org-1", id_)
+            assert document is not None
+            await goals.commit(
+                goals.change(document, now=NOW, events=[pair.goal_set(id_, revision=revision)])
+            )
+
+        records = await log.read("goals", 7)
+        assert [int(dict(each.headers)["ce_sequence"]) for each in records] == [1, 2, 3, 4, 5, 6, 7]
+        assert [json.loads(each.value)["revision"] for each in records] == [1, 2, 3, 4, 5, 6, 7]
+
+        async def marked() -> bool:
+            stored = await goals.find("org-1", id_)
+            return stored is not None and stored["published"] == 7 and "outbox_at" not in stored
+
+        await eventually(marked)
+
+    async def test_another_organization_does_not_find_it(self, log: Log) -> None:
+        goals = Aggregates(log.mongo, log.database["goals"], log.publisher("goals"))
+        await goals.commit(goals.new(id="1", org_id="org-1", key="m", subject="goal/1", now=NOW))
+        assert await goals.find("org-2", "1") is None
+        assert await goals.find("org-1", "1") is not None
+
+    async def test_a_write_on_what_was_changed_meanwhile_is_stale(self, either_log: Log) -> None:
+        log = either_log
+        goals = Aggregates(log.mongo, log.database["goals"], log.publisher("goals"))
+        first = goals.new(id="1", org_id="org-1", key="m", subject="goal/1", now=NOW, fields={"n": 0})
+        await goals.commit(first)
+        await goals.commit(goals.change(first.after, now=NOW, fields={"n": 1}))
+        with pytest.raises(StaleWrite):
+            await goals.commit(goals.change(first.after, now=NOW, fields={"n": 2}))
+
+    async def test_several_changes_are_stored_all_or_none(self, either_log: Log) -> None:
+        log = either_log
+        goals = Aggregates(log.mongo, log.database["goals"], log.publisher("goals"))
+        first = goals.new(id="1", org_id="org-1", key="m", subject="goal/1", now=NOW, fields={"n": 0})
+        await goals.commit(first)
+        await goals.commit(goals.change(first.after, now=NOW, fields={"n": 1}))
+        with pytest.raises(StaleWrite):
+            await goals.commit(
+                goals.new(id="2", org_id="org-1", key="m", subject="goal/2", now=NOW),
+                goals.change(first.after, now=NOW, fields={"n": 2}),
+            )
+        assert await goals.find("org-1", "2") is None
+
+    async def test_one_that_is_there_already_is_a_duplicate(self, either_log: Log) -> None:
+        log = either_log
+        goals = Aggregates(log.mongo, log.database["goals"], log.publisher("goals"))
+        await goals.make_indexes()
+        key = Idem("k", "fp")
+        answer = Answer(201, {"goal_id": "1"}, {"Location": "/v1/goals/1"})
+        await goals.commit(
+            goals.new(id="1", org_id="o", key="m", subject="goal/1", now=NOW, idem=key, answer=answer)
+        )
+        with pytest.raises(Duplicate, match=r"idem\.k"):
+            await goals.commit(
+                goals.new(id="2", org_id="o", key="m", subject="goal/2", now=NOW, idem=key, answer=answer)
+            )
+        replayed = await goals.replay(key, NOW + timedelta(hours=23))
+        assert replayed == answer
+        with pytest.raises(Unprocessable):
+            await goals.replay(Idem("k", "another"), NOW)
+        assert await goals.replay(key, NOW + timedelta(hours=24)) is None
+
+    async def test_its_bounds_are_refusals(self, log: Log) -> None:
+        goals = Aggregates(log.mongo, log.database["goals"], log.publisher("goals"))
+        pair = Pair()
+        change = goals.new(id="1", org_id="org-1", key="m", subject="goal/1", now=NOW)
+        for _ in range(MAX_UNPUBLISHED):
+            change = goals.change(change.after, now=NOW, events=[pair.goal_set("1")])
+        with pytest.raises(Unavailable) as refused:
+            goals.change(change.after, now=NOW, events=[pair.goal_set("1")])
+        assert refused.value.retry_after
+        with pytest.raises(Conflict):
+            goals.change(change.after, now=NOW, fields={"words": "x" * 256 * 1024})
+
+
+class TestThePublisher:
+    async def test_the_sweeper_publishes_what_a_crash_left(self, log: Log) -> None:
+        idle = log.publisher("goals")
+        goals = Aggregates(log.mongo, log.database["goals"], idle)
+        pair = Pair()
+        change = goals.new(
+            id="1", org_id="org-1", key=pair.mentorship_id, subject="goal/1", now=NOW,
+            events=[pair.goal_set("1"), pair.goal_set("1", revision=2)],
+        )  # fmt: skip
+        await goals.commit(change)
+        log.begin(log.publisher("goals").run())
+        records = await log.read("goals", 2)
+        assert [json.loads(each.value)["revision"] for each in records] == [1, 2]
+
+    async def test_two_of_them_on_the_same_aggregates_never_reorder_first_occurrences(self, log: Log) -> None:
+        publishers = [log.publisher("goals"), log.publisher("goals")]
+        for publisher in publishers:
+            log.begin(publisher.run())
+        stores = [Aggregates(log.mongo, log.database["goals"], publisher) for publisher in publishers]
+        pair = Pair()
+        ids = [uuid7() for _ in range(20)]
+        for id_ in ids:
+            change = stores[0].new(
+                id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
+                events=[pair.goal_set(id_, revision=1)],
+            )  # fmt: skip
+            await stores[0].commit(change)
+        for revision in range(2, 11):
+            for id_ in ids:
+                document = await stores[0].find("org-1", id_)
+                assert document is not None
+                change = stores[0].change(document, now=NOW, events=[pair.goal_set(id_, revision=revision)])
+                await random.choice(stores).commit(change)
+                # Both believe it is theirs to publish.
+                stores[revision % 2].kicked([change])
+
+        async def drained() -> bool:
+            return await log.database["goals"].count_documents({"outbox_at": {"$exists": True}}) == 0
+
+        await eventually(drained, seconds=20)
+        records = await log.read("goals", 200)
+        first: dict[bytes, list[int]] = {}
+        ids_of: dict[tuple[bytes, int], set[bytes]] = {}
+        for each in records:
+            headers = dict(each.headers)
+            sequence = int(headers["ce_sequence"])
+            ids_of.setdefault((headers["ce_subject"], sequence), set()).add(headers["ce_id"])
+            seen = first.setdefault(headers["ce_subject"], [])
+            if sequence not in seen:
+                seen.append(sequence)
+        assert list(first.values()) == [list(range(1, 11))] * 20
+        assert all(len(found) == 1 for found in ids_of.values())
+
+    async def test_a_new_cluster_gets_everything_again(self, log: Log) -> None:
+        publisher = log.publisher("goals")
+        goals = Aggregates(log.mongo, log.database["goals"], publisher)
+        await publisher.adopt_cluster("cluster-1")
+        running = log.begin(publisher.run())
+        pair = Pair()
+        change = goals.new(
+            id="1", org_id="org-1", key=pair.mentorship_id, subject="goal/1", now=NOW,
+            events=[pair.goal_set("1")],
+        )  # fmt: skip
+        await goals.commit(change)
+        await log.read("goals", 1)
+        assert await publisher.drain(5)
+        await log.crash(running)
+
+        successor = log.publisher("goals")
+        await successor.adopt_cluster("cluster-2")
+        assert successor.refilling
+        log.begin(successor.run())
+        first, second = await log.read("goals", 2)
+        assert (first.value, first.headers) == (second.value, second.headers)
+
+        async def filled() -> bool:
+            return not successor.refilling
+
+        await eventually(filled)
+
+
+class TestTheIntake:
+    async def test_every_record_is_folded_once_though_all_come_twice(self, either_log: Log) -> None:
+        log = either_log
+        records = many(30, 4)
+        log.run(await log.intake())
+        await log.publish(*records)
+        await log.publish(*records)
+        await all_once(log.counts, records)
+
+    async def test_a_batch_that_fails_after_its_writes_is_folded_again_from_its_start(self, log: Log) -> None:
+        failures = iter([AutoReconnect("away"), ValueError("a bug, for a moment"), None])
+
+        def fail() -> None:
+            if (error := next(failures, None)) is not None:
+                raise error
+
+        log.counts.fail = fail
+        log.run(await log.intake())
+        records = many(5, 3)
+        await log.publish(*records)
+        await all_once(log.counts, records)
+        assert len(log.counts.batches) >= 3
+
+    async def test_crashes_at_any_moment_lose_and_double_nothing(self, log: Log) -> None:
+        records = many(60, 12)
+        publishing = asyncio.ensure_future(log.publish(*records))
+        whole = keys_of(records)
+        chance = random.Random(7)
+        while (await log.counts.seen()).keys() < whole:
+            running = log.run(await log.intake(max_batch=40))
+            await asyncio.wait([running], timeout=chance.uniform(0.3, 1.2))
+            await log.crash(running)
+        await publishing
+        await all_once(log.counts, records)
+
+    async def test_two_members_share_the_partitions_and_a_third_takes_over(self, log: Log) -> None:
+        records = many(60, 6)
+        first = log.run(await log.intake(max_batch=20))
+        log.run(await log.intake(max_batch=20))
+        await log.publish(*records[:200])
+        await log.crash(first)
+        log.run(await log.intake(max_batch=20))
+        await log.publish(*records[200:])
+        await all_once(log.counts, records)
+
+    async def test_a_zombie_is_fenced(self, log: Log) -> None:
+        """Two groups on the same stored offsets: each believes that the partitions are its own."""
+        records = many(40, 10)
+        living, zombie = await log.intake(max_batch=25), await log.intake(max_batch=25)
+        zombie._group = f"{zombie._group}.zombie"
+        log.run(living)
+        log.run(zombie)
+        await log.publish(*records)
+        await all_once(log.counts, records)
+
+    async def test_a_gap_parks_its_subject_alone_until_the_missing_record_comes(self, log: Log) -> None:
+        gappy, whole = many(1, 4), many(1, 4)
+        intake = await log.intake()
+        log.run(intake)
+        await log.publish(gappy[0], gappy[3], gappy[2], *whole)
+        await all_once(log.counts, [gappy[0], *whole])
+
+        async def shown() -> bool:
+            return metric("onbelay_parked_subjects", consumer=CONSUMER) == 1
+
+        await eventually(shown)
+        await log.publish(gappy[1])
+        await all_once(log.counts, [*gappy, *whole])
+
+        async def cleared() -> bool:
+            return metric("onbelay_parked_subjects", consumer=CONSUMER) == 0
+
+        await eventually(cleared)
+
+    async def test_bad_records_are_dead_letters_and_their_neighbours_unharmed(self, log: Log) -> None:
+        good = many(6, 2)
+        pair = Pair()
+        whole = record(pair.started(), sequence=1)
+        bad = {
+            "header: ce_type is missing": Record("goals", b"k", b"{}", []),
+            "value: there is none": Record("goals", whole.key, None, whole.headers),
+            "json: Input data was truncated": Record("goals", whole.key, b'{"org_id": ', whole.headers),
+            "header: ce_subject is not UTF-8": whole.with_header("ce_subject", b"\xff\xfe"),
+            "schema: ": record(pair.started(), data={"mentor_id": 7}),
+            "json: JSON is malformed": Record("goals", whole.key, b"x" * 1_000_000, whole.headers),
+            "tenant: ": whole.with_header("ce_orgid", b"org-9"),
+        }
+        log.run(await log.intake())
+        mixed = [*bad.values(), *good]
+        random.Random(3).shuffle(mixed)
+        in_order = sorted(good, key=lambda each: int(dict(each.headers)["ce_sequence"]))
+        await log.publish(*[each for each in mixed if each not in good], *in_order)
+        await all_once(log.counts, good)
+
+        letters = await log.read("dead-letters", len(bad))
+        reasons = {dict(each.headers)["onbelay-dead-letter-reason"].decode(): each for each in letters}
+        for reason, original in bad.items():
+            letter = next(each for found, each in reasons.items() if found.startswith(reason))
+            assert (letter.key, letter.value) == (original.key, original.value)
+            headers = list(letter.headers)
+            assert headers[: len(original.headers)] == list(original.headers)
+            added = dict(headers[len(original.headers) :])
+            assert set(added) == {
+                f"onbelay-dead-letter-{name}"
+                for name in ("reason", "topic", "partition", "offset", "consumer", "failed-at")
+            }
+            assert added["onbelay-dead-letter-topic"] == (log.prefix + contract.TOPICS["goals"]).encode()
+            assert added["onbelay-dead-letter-consumer"] == CONSUMER.encode()
+
+    async def test_what_a_fold_rejects_is_a_dead_letter_too(self, log: Log) -> None:
+        log.counts.rejects = frozenset({"MentorshipStarted"})
+        good, pair = many(1, 1), Pair()
+        log.run(await log.intake())
+        await log.publish(record(pair.started()), *good)
+        await all_once(log.counts, good)
+        (letter,) = await log.read("dead-letters", 1)
+        assert dict(letter.headers)["onbelay-dead-letter-reason"] == b"rejected: not wanted"
+
+    async def test_a_subject_of_another_organization_is_a_dead_letter(self, log: Log) -> None:
+        pair, goal_id = Pair(org_id="org-1"), uuid7()
+        thief = Pair(org_id="org-2", mentorship_id=pair.mentorship_id)
+        owned = record(pair.goal_set(goal_id))
+        log.run(await log.intake("goals", "checkins"))
+        await log.publish(owned)
+        await all_once(log.counts, [owned])
+        await log.publish(record(thief.goal_set(goal_id), sequence=2), record(thief.logged(goal_id=goal_id)))
+        letters = await log.read("dead-letters", 2)
+        reasons = Counter(
+            dict(each.headers)["onbelay-dead-letter-reason"].decode().partition(":")[0] for each in letters
+        )
+        assert reasons == {"tenant": 2}
+        assert (await log.counts.seen()).keys() == keys_of([owned])
+
+    async def test_a_type_that_nobody_knows_is_passed_over_and_leaves_no_gap(self, log: Log) -> None:
+        first, unknown, last = many(1, 3)
+        log.run(await log.intake())
+        await log.publish(first, unknown.with_header("ce_type", b"onbelay.GoalShared.v1"), last)
+        await all_once(log.counts, [first, last])
+        assert metric("onbelay_unknown_types_total", consumer=CONSUMER, topic="goals") >= 1
+
+    async def test_watermarks_are_kept_and_the_greatest_counts(self, log: Log) -> None:
+        intake = await log.intake("checkins")
+        log.run(intake)
+        for up_to in (NOW, NOW + timedelta(minutes=2), NOW + timedelta(minutes=1)):
+            watermark = contract.CheckInsWatermark(partition=1, up_to=up_to)
+            sent = record(watermark, sequence=None, subject="partition/1")
+            future = await log.producer.send(
+                Outgoing(
+                    log.prefix + contract.TOPICS["checkins"], sent.key, sent.value, sent.headers, partition=1
+                )
+            )
+            await future
+
+        async def known() -> bool:
+            return await intake.watermarks() == {1: NOW + timedelta(minutes=2)}
+
+        await eventually(known)
+
+    async def test_an_offset_out_of_range_halts_and_is_never_reset(self, log: Log) -> None:
+        intake = await log.intake()
+        name = log.prefix + contract.TOPICS["goals"]
+        stored = {"cluster": log.cluster, "topic": name, "partition": 0, "next": 1_000_000}
+        await log.database["offsets"].insert_one({"_id": f"{log.cluster}|{name}|0", **stored})
+        log.run(intake)
+
+        async def halted() -> bool:
+            return intake.halted
+
+        await eventually(halted)
+        assert metric("onbelay_intake_halted", consumer=CONSUMER, topic=name, partition="0") == 1
+        kept = await log.database["offsets"].find_one({"_id": f"{log.cluster}|{name}|0"})
+        assert kept is not None
+        assert kept["next"] == 1_000_000
+
+    async def test_it_tells_up_to_when_it_has_folded_everything(self, log: Log) -> None:
+        intake = await log.intake()
+        log.run(intake)
+        records = many(10, 2)
+        await log.publish(*records)
+        published_at = datetime.now(UTC)
+
+        async def covered() -> bool:
+            up_to = intake.covered("goals")
+            return up_to is not None and up_to > published_at
+
+        await eventually(covered, seconds=20)
+        assert await log.counts.seen() == dict.fromkeys(keys_of(records), 1)
+        assert intake.caught_up_once
+        assert not intake.behind("goals", 0)
