@@ -117,11 +117,13 @@ class Cluster:
             "transaction.state.log.min.isr": in_sync,
             # One consumer a group is the rule here, so that waiting for more only delays it.
             "group.initial.rebalance.delay.ms": 0,
+            # So long a broker that was killed is kept from coming back; the default, 9 s, is for real networks.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
             "num.network.threads": 2,
             "num.io.threads": 4,
             "num.recovery.threads.per.data.dir": 2,
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
-            "controlled.shutdown.enable": str(len(self.nodes) > 1).lower(),
         }
 
 

@@ -36,6 +36,10 @@ class Surroundings:
         """The base URL of a service."""
         return f"http://{HOST}:{self.ports[service]}"
 
+    def urls(self) -> dict[str, str]:
+        """The base URLs of all four."""
+        return {name: self.url(name) for name in NAMES}
+
     def environment(self) -> dict[str, str]:
         """The variables of `shared.settings` and of the services' own settings."""
         return {
@@ -50,7 +54,7 @@ class Surroundings:
             "ONBELAY_NOTIFIER_SMTP_HOST": HOST,
             "ONBELAY_NOTIFIER_SMTP_PORT": str(self.mail_port),
             **{f"ONBELAY_{name.upper()}_PORT": str(self.ports[name]) for name in NAMES},
-            **{f"ONBELAY_{name.upper()}_URL": self.url(name) for name in NAMES},
+            **{f"ONBELAY_{name.upper()}_URL": url for name, url in self.urls().items()},
             **self.extra,
         }
 
