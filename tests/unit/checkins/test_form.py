@@ -1,0 +1,76 @@
+"""The one-tap form's fields, as a browser sends them."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.checkins.domain.form import NotUnderstood, command_of, entered
+from shared import events as contract
+from tests.unit.checkins.world import a_goal
+
+
+def test_what_is_left_empty_is_left_out() -> None:
+    read = command_of(
+        entered([("value", ""), ("confidence", " "), ("realistic", ""), ("note", "\r\n")]), a_goal()
+    )
+    assert (read.progress, read.confidence, read.realistic, read.attainable, read.note) == (
+        None,
+        None,
+        None,
+        None,
+        None,
+    )
+    assert (read.mentorship_id, read.goal_id) == ("m-1", "g-1")
+
+
+def test_all_of_it() -> None:
+    pairs = [
+        ("value", "7,5"),
+        ("confidence", "10"),
+        ("realistic", "no"),
+        ("attainable", "yes"),
+        ("note", "a\r\nb"),
+    ]
+    read = command_of(entered(pairs), a_goal())
+    assert read.progress == contract.Progress(value=7.5)
+    assert (read.confidence, read.realistic, read.attainable, read.note) == (10, False, True, "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("measure", "pairs", "progress"),
+    [
+        (
+            contract.Measure(kind="milestones", milestones=["a", "b"]),
+            [("milestones", "a"), ("milestones", "b")],
+            contract.Progress(milestones=["a", "b"]),
+        ),
+        (contract.Measure(kind="done"), [("done", "true")], contract.Progress(done=True)),
+        (contract.Measure(kind="done"), [("done", "false")], contract.Progress(done=False)),
+        (contract.Measure(kind="done"), [("done", "on")], contract.Progress(done=True)),
+    ],
+)
+def test_progress_by_the_goals_measure(
+    measure: contract.Measure, pairs: list[tuple[str, str]], progress: contract.Progress
+) -> None:
+    assert command_of(entered(pairs), a_goal(measure=measure)).progress == progress
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("value", "many"),
+        ("value", "nan"),
+        ("value", "1e999"),
+        ("value", "1_000"),
+        ("confidence", "11"),
+        ("confidence", "-1"),
+        ("confidence", "7.5"),
+        ("realistic", "perhaps"),
+        ("note", "x" * 4_001),
+        ("note", "a\0b"),
+    ],
+)
+def test_what_cannot_be_read_is_named(name: str, value: str) -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        command_of(entered([(name, value)]), a_goal())
+    assert list(refused.value.problems) == [name]
