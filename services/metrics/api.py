@@ -1,0 +1,231 @@
+"""HTTP: the numbers, what is behind them, goals at risk, and the numbers of nudges."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import Field
+
+from services.metrics.domain import nudges as nudge_numbers
+from services.metrics.domain import risk
+from services.metrics.domain.answer import of_few, of_many
+from services.metrics.domain.days import Asked, Granularity, asked
+from services.metrics.domain.explain import contributions, reasons, sums_of
+from services.metrics.domain.fold import ORGS, PROGRAMS
+from services.metrics.store import Store
+from shared import http
+from shared.clock import Clock
+from shared.errors import Forbidden, NotFound
+from shared.http import Caller, Day, Id, Page, Params, Position, Reply, Router
+
+FewScope = Literal["goals", "mentorships", "people"]
+ManyScope = Literal["programs", "orgs"]
+_FEW: tuple[FewScope, ...] = ("goals", "mentorships", "people")
+_MANY: tuple[ManyScope, ...] = ("programs", "orgs")
+_UNKNOWN = "Nothing is known of this."
+
+
+class WindowIn(Params):
+    """A window of days, both inclusive, in UTC; by default the 28 days up to today."""
+
+    from_: Day | None = Field(None, alias="from")
+    to: Day | None = None
+    as_of: Day | None = None
+
+
+class NumbersIn(WindowIn):
+    """A window, and how to cut it for `series`."""
+
+    granularity: Granularity | None = None
+
+
+class ExplainIn(WindowIn):
+    """A window, and a number by its name in answers, such as `goals.missed`."""
+
+    number: str
+
+
+class RiskIn(Params):
+    """Whose goals."""
+
+    program_id: Id | None = None
+    owner_id: Id | None = None
+
+
+class NudgesIn(Params):
+    """A window of days, both inclusive, in UTC."""
+
+    from_: Day | None = Field(None, alias="from")
+    to: Day | None = None
+
+
+ThingId = Annotated[Id, Path()]
+
+
+class Numbers:
+    """The use cases: who may see which numbers, and where they come from."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def asked(self, params: WindowIn | NudgesIn) -> Asked:
+        """The window of a request.
+
+        Raises:
+            Unprocessable: it is none.
+        """
+        as_of = params.as_of if isinstance(params, WindowIn) else None
+        return asked(params.from_, params.to, as_of, self._clock.now().date())
+
+    async def few(
+        self, caller: Caller, scope: FewScope, id_: str, window: Asked, granularity: Granularity | None
+    ) -> dict[str, Any]:
+        """The numbers of a goal, a mentorship or a person."""
+        await self._allowed(caller, scope, id_)
+        items = [item async for item in self._store.items(caller.org_id, scope, id_, window)]
+        return of_few(scope, id_, window, granularity, contributions(items, window.as_of))
+
+    async def many(
+        self, org_id: str, scope: ManyScope, id_: str, window: Asked, granularity: Granularity | None
+    ) -> dict[str, Any]:
+        """The numbers of a program or the organization."""
+        await self._known(org_id, scope, id_)
+        sums, engaged = await self._store.cells(org_id, scope, id_, window)
+        mentorships = await self._store.mentorships_in(org_id, id_ if scope == PROGRAMS else None, window)
+        return of_many(scope, id_, window, granularity, sums, engaged, mentorships)
+
+    async def explain(
+        self, caller: Caller, scope: FewScope | ManyScope, id_: str, window: Asked, number: str, page: Page
+    ) -> dict[str, Any]:
+        """The events behind a number."""
+        sums_of(number)
+        if scope in _FEW:
+            await self._allowed(caller, scope, id_)
+        else:
+            await self._known(caller.org_id, scope, id_)
+        items = [item async for item in self._store.items(caller.org_id, scope, id_, window)]
+        found = reasons(items, window, number)
+        if page.after is not None:
+            after = (page.after.at, page.after.id)
+            found = [reason for reason in found if (reason.time, reason.key) < after]
+        return page.listing(
+            found, lambda reason: Position(reason.time, reason.key), lambda reason: reason.shown()
+        )
+
+    async def at_risk(self, org_id: str, params: RiskIn, page: Page) -> dict[str, Any]:
+        """The open goals with a signal, most signals first, then by deadline."""
+        now = self._clock.now()
+        found = [
+            assessed
+            async for goal, entries in self._store.active_goals(org_id, params.program_id, params.owner_id)
+            if (assessed := risk.assess(goal, entries, now)).signals
+        ]
+        found.sort(key=lambda assessed: assessed.rank)
+        if page.after is not None:
+            # The cursor names the last goal shown: its signals are in front of its id.
+            signals, _, goal_id = page.after.id.partition(":")
+            after = (-int(signals), page.after.at, goal_id)
+            found = [assessed for assessed in found if assessed.rank > after]
+        return page.listing(
+            found,
+            lambda assessed: Position(assessed.rank[1], f"{len(assessed.signals)}:{assessed.goal.goal_id}"),
+            risk.shown,
+        )
+
+    async def nudges(self, org_id: str, window: Asked) -> dict[str, Any]:
+        """The numbers of nudges."""
+        start, end = window.window
+        found, deeds = await self._store.nudges(org_id, _midnight(start), _midnight(end + 1))
+        return nudge_numbers.numbers(found, deeds)
+
+    async def _known(self, org_id: str, scope: str, id_: str) -> None:
+        if not await self._store.known(org_id, scope, id_):
+            raise NotFound(_UNKNOWN)
+
+    async def _allowed(self, caller: Caller, scope: str, id_: str) -> None:
+        """Let pass who sees everybody's numbers, and who asks for their own.
+
+        Raises:
+            Forbidden: another person's numbers.
+            NotFound: never known, or, to who acts by `participate`, a mentorship they are no participant of.
+        """
+        if not caller.has(http.PROGRAMS):
+            if scope == "people" and id_ != caller.person_id:
+                raise Forbidden(f"Numbers of another person need {http.PROGRAMS}.")
+            if scope != "people":
+                mentorship = (
+                    await self._store.mentorship(caller.org_id, id_)
+                    if scope == "mentorships"
+                    else await self._store.mentorship_of_goal(caller.org_id, id_)
+                )
+                if mentorship is None or caller.person_id not in mentorship.participants():
+                    raise NotFound(_UNKNOWN)
+        await self._known(caller.org_id, scope, id_)
+
+
+def routes(numbers: Numbers) -> Router:
+    """The routes of the numbers."""
+    router = Router(tags=["metrics"])
+
+    @router.get("/v1/metrics/at-risk", scopes=[http.PROGRAMS])
+    async def at_risk(params: Annotated[RiskIn, Query()], page: Page, caller: Caller) -> Reply:
+        """Open goals with signals that they may be missed, most signals first, then by deadline."""
+        return await numbers.at_risk(caller.org_id, params, page)
+
+    @router.get("/v1/metrics/nudges", scopes=[http.METRICS])
+    async def nudges(params: Annotated[NudgesIn, Query()], caller: Caller) -> Reply:
+        """How many nudges were sent, and how often the recipient did what was asked for within 48 hours."""
+        return await numbers.nudges(caller.org_id, numbers.asked(params))
+
+    for scope in _FEW:
+        _few_route(router, numbers, scope)
+    for many in _MANY:
+        _many_route(router, numbers, many)
+    return router
+
+
+def _few_route(router: Router, numbers: Numbers, scope: FewScope) -> None:
+    path = f"/v1/metrics/{scope}/{{id}}"
+    scopes = [http.PARTICIPATE, http.PROGRAMS]
+
+    @router.get(path, scopes=scopes, refusals=[404], summary=f"Numbers of {scope}")
+    async def read(id: ThingId, params: Annotated[NumbersIn, Query()], caller: Caller) -> Reply:
+        """The numbers in a window; with `granularity`, also bucket by bucket."""
+        return await numbers.few(caller, scope, id, numbers.asked(params), params.granularity)
+
+    _explain_route(router, numbers, scope, scopes)
+
+
+def _many_route(router: Router, numbers: Numbers, scope: ManyScope) -> None:
+    path = f"/v1/metrics/{scope}/{{id}}"
+
+    @router.get(path, scopes=[http.METRICS], refusals=[404], summary=f"Numbers of {scope}")
+    async def read(id: ThingId, params: Annotated[NumbersIn, Query()], caller: Caller) -> Reply:
+        """The numbers in a window; with `granularity`, also bucket by bucket. Over fewer than 5 people: none."""
+        return await numbers.many(caller.org_id, scope, id, numbers.asked(params), params.granularity)
+
+    _explain_route(router, numbers, scope, [http.PROGRAMS])
+
+
+def _explain_route(router: Router, numbers: Numbers, scope: FewScope | ManyScope, scopes: list[str]) -> None:
+    @router.get(
+        f"/v1/metrics/{scope}/{{id}}/explain",
+        scopes=scopes,
+        refusals=[404],
+        summary=f"The events behind a number of {scope}",
+    )
+    async def explain(
+        id: ThingId, params: Annotated[ExplainIn, Query()], page: Page, caller: Caller
+    ) -> Reply:
+        """Each event with the day it counts on and its weight; the weights of a count add up to it."""
+        return await numbers.explain(caller, scope, id, numbers.asked(params), params.number, page)
+
+
+def _midnight(day: int) -> dt.datetime:
+    return dt.datetime.combine(dt.date.fromordinal(day), dt.time(), dt.UTC)
+
+
+__all__ = ["ORGS", "Numbers", "routes"]

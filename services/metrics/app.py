@@ -1,0 +1,34 @@
+"""The composition root of metrics: the only place that wires its parts together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from services.metrics import api
+from services.metrics.settings import MetricsSettings
+from services.metrics.store import Store
+from services.metrics.stream import TOPICS, Projection
+from shared import asyncapi
+from shared import events as contract
+from shared.http import Readiness, create_app
+from shared.service import Runtime
+
+READS = {topic: [name for name in contract.TYPES if contract.topic_of(name) == topic] for topic in TOPICS}
+
+
+def build(settings: MetricsSettings) -> FastAPI:
+    """The application; entering its lifespan starts the intake."""
+    runtime = Runtime("metrics", settings)
+    store = Store(runtime.mongo, runtime.database)
+    runtime.on_start(store.make_indexes)
+    runtime.take_in(TOPICS, Projection(store))
+    numbers = api.Numbers(store, runtime.clock)
+    return create_app(
+        "Onbelay metrics",
+        settings,
+        runtime.clock,
+        lifespan=runtime.lifespan,
+        readiness=Readiness(runtime.checks),
+        routers=[api.routes(numbers)],
+        asyncapi=lambda: asyncapi.document("metrics", [], READS),
+    )

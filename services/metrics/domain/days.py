@@ -1,0 +1,106 @@
+"""Days are UTC, and numbered: `date.toordinal()`, so that windows and buckets are ranges of integers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from shared.errors import FieldError, Unprocessable
+
+Granularity = Literal["day", "week", "month"]
+
+DEFAULT_DAYS = 28
+MAX_YEARS = 5
+
+
+class Window(NamedTuple):
+    """Days from `start` to `end`, both inclusive."""
+
+    start: int
+    end: int
+
+
+class Asked(NamedTuple):
+    """What a request for numbers asks about: a window, by what had been recorded up to the end of `as_of`."""
+
+    window: Window
+    as_of: int
+
+
+def day_of(instant: datetime) -> int:
+    """The number of the UTC day that an aware instant lies on."""
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.toordinal()
+
+
+@lru_cache(maxsize=4096)
+def month_of(day: int) -> str:
+    """The month of a day as `2026-12`."""
+    when = date.fromordinal(day)
+    return f"{when.year:04d}-{when.month:02d}"
+
+
+def shown_day(day: int) -> str:
+    """A day as `2026-12-18`."""
+    return date.fromordinal(day).isoformat()
+
+
+def asked(start: date | None, end: date | None, as_of: date | None, today: date) -> Asked:
+    """The window of a request. By default the 28 days up to `end`, `end` being today; at most 5 years.
+
+    Raises:
+        Unprocessable: the window is empty or too long, or `as_of` lies ahead; names each parameter.
+    """
+    if end is None:
+        end = today
+    if start is None:
+        start = date.fromordinal(max(1, end.toordinal() - (DEFAULT_DAYS - 1)))
+    errors = []
+    if start > end:
+        errors.append(FieldError("This is after the window's end.", parameter="from"))
+    elif start < _years_before(end, MAX_YEARS):
+        errors.append(FieldError(f"The window is over {MAX_YEARS} years long.", parameter="from"))
+    if as_of is not None and as_of > today:
+        errors.append(FieldError("This lies in the future.", parameter="as_of"))
+    if errors:
+        raise Unprocessable(errors[0].detail, errors=errors)
+    return Asked(Window(start.toordinal(), end.toordinal()), (as_of or today).toordinal())
+
+
+def _years_before(day: date, years: int) -> date:
+    if day.year <= years:
+        return date.min
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:  # 29 February
+        return day.replace(year=day.year - years, day=28)
+
+
+def buckets(window: Window, granularity: Granularity) -> list[Window]:
+    """The window cut into days, ISO weeks or months; the first and the last are clipped to it."""
+    cut = []
+    start = window.start
+    while start <= window.end:
+        end = min(_last_day(start, granularity), window.end)
+        cut.append(Window(start, end))
+        start = end + 1
+    return cut
+
+
+def _last_day(day: int, granularity: Granularity) -> int:
+    if granularity == "day":
+        return day
+    when = date.fromordinal(day)
+    if granularity == "week":
+        return day + 6 - when.weekday()
+    first_of_next = (when.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return first_of_next.toordinal() - 1
+
+
+def bucket_index(ends: Sequence[int], day: int) -> int:
+    """The index of the bucket that a day lies in, by the ends of contiguous buckets."""
+    return bisect_left(ends, day)

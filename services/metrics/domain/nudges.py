@@ -1,0 +1,192 @@
+"""The numbers of nudges: how many were sent, and how often the recipient did what was asked for.
+
+A nudge is *answered* when, within 48 hours of it, its recipient did what it asks for. The same is told of those
+held out at random, so that the effect of reminding can be seen. A kind over 1 to 4 recipients is withheld and,
+where it is the only one, the smallest other too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec import field as renamed
+
+from services.metrics.domain.diary import Entry
+from services.metrics.domain.goal import Line
+from services.metrics.domain.mentorship import Deed
+from services.metrics.domain.numbers import share
+from services.metrics.domain.withheld import FEWEST, NOTICE
+
+ANSWERED_WITHIN = timedelta(hours=48)
+HOLDOUT = "holdout"
+
+Outcome = Literal["sent", "suppressed", "failed"]
+OUTCOMES: dict[str, Outcome] = {
+    "NudgeSent": "sent",
+    "NudgeSuppressed": "suppressed",
+    "NudgeFailed": "failed",
+}
+
+
+class Nudge(Struct, kw_only=True):
+    """A nudge, as the last event of it tells."""
+
+    nudge_id: str = renamed(name="_id")
+    org_id: str
+    program_id: str
+    mentorship_id: str
+    goal_id: str | None
+    recipient_id: str
+    kind: str
+    period: str
+    outcome: Outcome
+    reason: str | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class Deeds:
+    """What people did, by what it was done to: a goal's check-ins, a goal's own events, a mentorship's signatures."""
+
+    entries: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+    signatures: Mapping[str, Sequence[Deed]] = field(default_factory=dict)
+    acknowledgements: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+
+
+def numbers(nudges: Iterable[Nudge], deeds: Deeds) -> dict[str, Any]:
+    """The answer for some nudges."""
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    kinds: dict[str, _Kind] = {}
+    for nudge in nudges:
+        outcomes[nudge.outcome] += 1
+        kind = kinds.setdefault(nudge.kind, _Kind())
+        if nudge.outcome == "suppressed":
+            reasons[nudge.reason or "unknown"] += 1
+        if nudge.outcome == "sent" or nudge.reason == HOLDOUT:
+            kind.count(nudge, answered(nudge, deeds))
+    hidden = _withheld(kinds)
+    return {
+        "sent": outcomes["sent"],
+        "failed": outcomes["failed"],
+        "suppressed": dict(sorted(reasons.items())),
+        "kinds": {
+            name: dict(NOTICE) if name in hidden else kind.shown() for name, kind in sorted(kinds.items())
+        },
+    }
+
+
+@dataclass(slots=True)
+class _Kind:
+    sent: int = 0
+    answered: int = 0
+    held_out: int = 0
+    held_out_answered: int = 0
+    recipients: set[str] = field(default_factory=set)
+
+    def count(self, nudge: Nudge, was_answered: bool) -> None:
+        self.recipients.add(nudge.recipient_id)
+        if nudge.outcome == "sent":
+            self.sent += 1
+            self.answered += was_answered
+        else:
+            self.held_out += 1
+            self.held_out_answered += was_answered
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "sent": self.sent,
+            "answered": self.answered,
+            "answered_share": share(self.answered, self.sent),
+            "held_out": self.held_out,
+            "held_out_answered": self.held_out_answered,
+            "held_out_share": share(self.held_out_answered, self.held_out),
+        }
+
+
+def _withheld(kinds: Mapping[str, _Kind]) -> set[str]:
+    hidden = {name for name, kind in kinds.items() if 0 < len(kind.recipients) < FEWEST}
+    if len(hidden) == 1:
+        others = [name for name, kind in kinds.items() if name not in hidden and kind.recipients]
+        if others:
+            hidden.add(min(others, key=lambda name: (len(kinds[name].recipients), name)))
+    return hidden
+
+
+def answered(nudge: Nudge, deeds: Deeds) -> bool:
+    """Whether the recipient did what the nudge asks for, within 48 hours of it."""
+    asks = _ASKS.get(nudge.kind)
+    return asks is not None and any(nudge.at <= at <= nudge.at + ANSWERED_WITHIN for at in asks(nudge, deeds))
+
+
+def _check_in(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    for entry in deeds.entries.get(nudge.goal_id or "", ()):
+        if entry.type == "CheckInLogged" and entry.by == nudge.recipient_id:
+            yield entry.time
+
+
+def _acknowledgement(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    for entry in deeds.acknowledgements.get(nudge.period, ()):
+        if entry.by == nudge.recipient_id:
+            yield entry.time
+
+
+def _revision(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    for line in deeds.lines.get(nudge.goal_id or "", ()):
+        if line.type in ("GoalRevised", "RevisionProposed") and line.by == nudge.recipient_id:
+            yield line.time
+
+
+def _dispute(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    for line in deeds.lines.get(nudge.goal_id or "", ()):
+        if line.type == "MissDisputed" and line.by == nudge.recipient_id:
+            yield line.time
+
+
+def _decision(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    """Of a proposal: what it proposed came about, or the recipient declined."""
+    for line in deeds.lines.get(nudge.goal_id or "", ()):
+        if line.of == nudge.period and (
+            line.type in ("GoalSet", "GoalRevised")
+            or (line.type == "RevisionDeclined" and line.by == nudge.recipient_id)
+        ):
+            yield line.time
+
+
+def _ruling(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    for line in deeds.lines.get(nudge.goal_id or "", ()):
+        if line.of == nudge.period and line.type in ("DisputeRejected", "GoalMissRetracted"):
+            yield line.time
+
+
+def _signature(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
+    for deed in deeds.signatures.get(nudge.mentorship_id, ()):
+        if deed.by == nudge.recipient_id:
+            yield deed.at
+
+
+def _any_of(
+    *asks: Callable[[Nudge, Deeds], Iterable[datetime]],
+) -> Callable[[Nudge, Deeds], Iterable[datetime]]:
+    return lambda nudge, deeds: (at for ask in asks for at in ask(nudge, deeds))
+
+
+_ASKS: dict[str, Callable[[Nudge, Deeds], Iterable[datetime]]] = {
+    "agree_expectations": _signature,
+    "review_expectations": _signature,
+    "check_in_due": _check_in,
+    "check_in_lapsed": _check_in,
+    "goal_due_soon": _any_of(_check_in, _revision),
+    "goal_missed": _any_of(_check_in, _revision, _dispute),
+    "acknowledge_check_in": _acknowledgement,
+    "proposal_waiting": _decision,
+    "dispute_waiting": _ruling,
+    "renegotiate": _revision,
+}
+"""What each kind asks for; `goal_met` and `miss_withdrawn` tell, and ask for nothing."""

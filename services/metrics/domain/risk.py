@@ -1,0 +1,148 @@
+"""Goals at risk: rules over what is known, each a signal with a name. No scores, nothing learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.metrics.domain.diary import Entry
+from services.metrics.domain.goal import Goal
+from shared import events as contract
+
+DUE_SOON = timedelta(days=7)
+CONFIDENCE_WINDOW = timedelta(days=28)
+LOW_CONFIDENCE = 3
+CONFIDENCE_FALL = 3
+TIME_GONE = 0.25
+PACE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """An open goal, how far it is, and its signals."""
+
+    goal: Goal
+    fraction: float
+    signals: list[str]
+
+    @property
+    def rank(self) -> tuple[int, datetime, str]:
+        """Sorts the most signals first, then the nearest deadline."""
+        return -len(self.signals), _due(self.goal), self.goal.goal_id
+
+
+def assess(goal: Goal, entries: Sequence[Entry], now: datetime) -> Risk:
+    """The signals of an open goal, by the check-in events about it that are known.
+
+    - `due_soon`: due within 7 days.
+    - `behind_pace`: a number or milestones, a quarter of the time gone, and the fraction under 0.75 of the share
+      of time gone.
+    - `check_in_lapsed`: a check-in lapsed, and none was logged since.
+    - By the owner's check-ins in the order of `occurred_at`: `confidence_low` (the latest is 3 or less),
+      `confidence_falling` (the latest is 3 or more below the best of the 28 days before it), `unrealistic` and
+      `unattainable` (the latest answer is no).
+    """
+    logged = sorted((e for e in entries if e.type == "CheckInLogged"), key=_order)
+    fraction = progress(goal.measure, logged, now)
+    signals = []
+    if _due(goal) - now <= DUE_SOON:
+        signals.append("due_soon")
+    if _behind_pace(goal, fraction, now):
+        signals.append("behind_pace")
+    if _lapsed(entries, logged):
+        signals.append("check_in_lapsed")
+    own = [entry for entry in logged if entry.by == goal.owner_id]
+    signals += _confidence(own)
+    for signal, answers in (
+        ("unrealistic", [entry.realistic for entry in own if entry.realistic is not None]),
+        ("unattainable", [entry.attainable for entry in own if entry.attainable is not None]),
+    ):
+        if answers and not answers[-1]:
+            signals.append(signal)
+    return Risk(goal, fraction, signals)
+
+
+def shown(risk: Risk) -> dict[str, Any]:
+    """A goal at risk as an answer shows it."""
+    return {
+        "goal_id": risk.goal.goal_id,
+        "mentorship_id": risk.goal.mentorship_id,
+        "owner_id": risk.goal.owner_id,
+        "due_at": _due(risk.goal),
+        "fraction": risk.fraction,
+        "signals": risk.signals,
+    }
+
+
+def progress(measure: contract.Measure | None, logged: Sequence[Entry], now: datetime) -> float:
+    """The fraction that the latest check-in up to `now` whose progress fits the measure tells; 0 without one.
+
+    `logged`: check-ins in the order of `occurred_at`, `logged_at`, id.
+    """
+    if measure is None:
+        return 0.0
+    for entry in reversed(logged):
+        if entry.progress is not None and entry.at <= now:
+            found = fraction(measure, entry.progress)
+            if found is not None:
+                return found
+    return 0.0
+
+
+def fraction(measure: contract.Measure, reached: contract.Progress) -> float | None:
+    """How much of the measure is reached, 0 to 1; None when the progress does not fit it."""
+    if measure.kind == "number":
+        if reached.value is None or measure.target is None:
+            return None
+        baseline = measure.baseline or 0.0
+        if measure.target == baseline:
+            return None
+        return min(1.0, max(0.0, (reached.value - baseline) / (measure.target - baseline)))
+    if measure.kind == "milestones":
+        named = set(measure.milestones or ())
+        if reached.milestones is None or not named.issuperset(reached.milestones):
+            return None
+        return len(set(reached.milestones)) / len(named)
+    return None if reached.done is None else float(reached.done)
+
+
+def _behind_pace(goal: Goal, fraction: float, now: datetime) -> bool:
+    if goal.measure is None or goal.measure.kind == "done" or goal.set_at is None:
+        return False
+    whole = (_due(goal) - goal.set_at).total_seconds()
+    gone = min(1.0, (now - goal.set_at).total_seconds() / whole) if whole > 0 else 1.0
+    return gone >= TIME_GONE and fraction < PACE * gone
+
+
+def _lapsed(entries: Sequence[Entry], logged: Sequence[Entry]) -> bool:
+    lapses = [entry.at for entry in entries if entry.type == "CheckInLapsed"]
+    if not lapses:
+        return False
+    last = max(lapses)
+    return not any(entry.logged_at is not None and entry.logged_at > last for entry in logged)
+
+
+def _confidence(own: Sequence[Entry]) -> list[str]:
+    told = [(entry.at, entry.confidence) for entry in own if entry.confidence is not None]
+    if not told:
+        return []
+    at, latest = told[-1]
+    signals = []
+    if latest <= LOW_CONFIDENCE:
+        signals.append("confidence_low")
+    before = [confidence for when, confidence in told[:-1] if when >= at - CONFIDENCE_WINDOW]
+    if before and max(before) - latest >= CONFIDENCE_FALL:
+        signals.append("confidence_falling")
+    return signals
+
+
+def _order(entry: Entry) -> tuple[datetime, datetime, str]:
+    return entry.at, entry.logged_at or entry.at, entry.checkin_id or ""
+
+
+def _due(goal: Goal) -> datetime:
+    # An open goal has a deadline; what was never set is not asked about.
+    assert goal.due_at is not None  # noqa: S101 - narrows
+    return goal.due_at
