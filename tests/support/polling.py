@@ -6,13 +6,19 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 EVERY_S = 0.05
 
 
+@overload
+async def eventually(
+    condition: Callable[[], Awaitable[T]], seconds: float = 10, *, every: float = EVERY_S
+) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], seconds: float = 10, *, every: float = EVERY_S) -> T: ...
 async def eventually(
     condition: Callable[[], T | Awaitable[T]], seconds: float = 10, *, every: float = EVERY_S
 ) -> T:

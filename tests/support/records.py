@@ -33,6 +33,7 @@ class Record:
 async def read_all(bootstrap: str, topic: str) -> list[Record]:
     """All records that stand in `topic` now, partition by partition in their order."""
     consumer = AIOKafkaConsumer(
+        topic,  # without a group: all partitions are this consumer's
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -41,12 +42,9 @@ async def read_all(bootstrap: str, topic: str) -> list[Record]:
     )
     await consumer.start()
     try:
-        partitions = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-        assigned = [TopicPartition(topic, number) for number in sorted(partitions)]
+        assigned = sorted(consumer.assignment())
         ends = await consumer.end_offsets(assigned)
         begins = await consumer.beginning_offsets(assigned)
-        consumer.assign(assigned)
-        await consumer.seek_to_beginning(*assigned)
         waiting = {tp for tp in assigned if ends[tp] > begins[tp]}
         found: dict[TopicPartition, list[Record]] = {tp: [] for tp in assigned}
         while waiting:
@@ -58,11 +56,6 @@ async def read_all(bootstrap: str, topic: str) -> list[Record]:
         return [record for tp in assigned for record in found[tp]]
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    return set(consumer.partitions_for_topic(topic) or ())
 
 
 def _record(message: Any) -> Record:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy import topics
@@ -19,9 +20,10 @@ from deploy.local.children import Child, last_lines, together
 from deploy.local.issuer import Issuer
 from deploy.local.ports import pick
 from shared import events as contract
-from shared.mongo import Mongo
+from shared.mongo import Collection, Mongo
 from shared.time import format_instant, parse_instant
 from tests.support.engines import Engines
+from tests.support.polling import eventually
 from tests.support.records import Record, read_all
 
 ACT_AS_HEADER = "Onbelay-Act-As"
@@ -114,6 +116,10 @@ class System:
         """The process id of a service."""
         return self._children[service].pid
 
+    def running(self, service: str) -> bool:
+        """Whether a service's process runs."""
+        return self._children[service].running
+
     def logs(self, service: str, lines: int = 200) -> str:
         """The last lines that a service logged."""
         return last_lines(self._log(service), lines)
@@ -173,6 +179,47 @@ class System:
         """All events that stand in a topic as structured CloudEvents, of one organization if it is named."""
         found = [record.structured() for record in await self.records(topic)]
         return [event for event in found if org in (None, event.get("orgid"))]
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Publish records as they are, each to the topic and partition that it names."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, max_request_size=4 * 1024 * 1024)
+        await producer.start()
+        try:
+            futures = [
+                await producer.send(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    headers=list(record.headers.items()),
+                )
+                for record in records
+            ]
+            await asyncio.gather(*futures)
+        finally:
+            await producer.stop()
+
+    async def folded(self, seconds: float = 20) -> None:
+        """Wait until every service has taken in all that stands in the topics that it reads."""
+        ends: dict[tuple[str, int], int] = {}
+        for topic in contract.TOPICS:
+            for record in await self.records(topic):
+                ends[record.topic, record.partition] = record.offset + 1
+        mongo = Mongo.connect(self.mongo)
+        try:
+            for service in self.names:
+                offsets = self.database(mongo, service)["offsets"]
+
+                async def taken_in(offsets: Collection = offsets) -> bool:
+                    stored = {
+                        (each["topic"], each["partition"]): each["next"] async for each in offsets.find()
+                    }
+                    read = {topic for topic, _ in stored}
+                    return all(stored.get(at, 0) >= end for at, end in ends.items() if at[0] in read)
+
+                await eventually(taken_in, seconds=seconds)
+        finally:
+            await mongo.close()
 
     def database(self, mongo: Mongo, service: str) -> Any:
         """A service's database, to look into when there is no other way."""
