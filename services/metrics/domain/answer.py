@@ -8,7 +8,7 @@ from typing import Any
 from services.metrics.domain.crowds import Present, present
 from services.metrics.domain.days import Asked, Granularity, Window, bucket_index, buckets, shown_day
 from services.metrics.domain.mentorship import Mentorship
-from services.metrics.domain.numbers import ROLES, Contribution, Part, add_up, share, shown
+from services.metrics.domain.numbers import NOTHING, ROLES, Contribution, Part, add_up, share, shown
 from services.metrics.domain.withheld import NOTICE, too_few, withheld_parts
 
 
@@ -85,7 +85,10 @@ def _roles_withheld(people: Present) -> set[str]:
 
 
 def _shown(part: Part, people: Present, roles_withheld: Iterable[str]) -> dict[str, Any]:
+    """What is shown of a part: over nobody, whole or role, zeros."""
     nobody = {role for role in ROLES if not people.roles[role].size}
+    if not people.everyone.size:
+        part = NOTHING
     return {
         **_part(part, frozenset(roles_withheld) - nobody, nobody),
         "people": people.everyone.size,

@@ -65,6 +65,9 @@ class Part(NamedTuple):
     roles: Mapping[str, Sums]
 
 
+NOTHING = Part({}, {role: {} for role in ROLES})
+
+
 def add_up(contributions: Iterable[Contribution], windows: Sequence[Window]) -> list[Part]:
     """The sums of each of some contiguous windows. Of days before the first one `open` alone is counted."""
     starts = windows[0].start
