@@ -87,9 +87,13 @@ class System:
 
     async def end(self) -> None:
         """Stop all, and remove the topics and databases."""
+        await self.close()
+        await asyncio.gather(self._delete_topics(), self._drop_databases())
+
+    async def close(self) -> None:
+        """Stop all; the engines, and what they hold, end otherwise."""
         await self._transport.aclose()
         await asyncio.gather(*(child.stop() for child in self._children.values()))
-        await asyncio.gather(self._delete_topics(), self._drop_databases())
 
     async def start(self, service: str) -> None:
         """Start a service, again after it was killed, and wait until it is ready.
