@@ -83,7 +83,8 @@ class Cluster:
         id_file = self.nodes[0].folder / "cluster-id"
         if not id_file.is_file():
             id_file.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode())
-        arguments = ("format", "--cluster-id", id_file.read_text(), "--config", str(properties))
+        # With "=", since an id may begin with a hyphen.
+        arguments = ("format", f"--cluster-id={id_file.read_text()}", f"--config={properties}")
         formatting = await Child.start(
             Program("kafka's format", (*java, "kafka.tools.StorageTool", *arguments), log)
         )

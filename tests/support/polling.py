@@ -20,7 +20,7 @@ async def eventually(
 @overload
 async def eventually(condition: Callable[[], T], seconds: float = 10, *, every: float = EVERY_S) -> T: ...
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], seconds: float = 10, *, every: float = EVERY_S
+    condition: Callable[[], T | Awaitable[T | None] | None], seconds: float = 10, *, every: float = EVERY_S
 ) -> T:
     """The first true value of `condition`, asked again and again for at most `seconds`.
 

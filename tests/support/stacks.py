@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from deploy.local.children import LAUNCHER, ROOT
 
 START_S = 90.0
@@ -29,7 +30,6 @@ class Up:
     @classmethod
     async def start(cls, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Up:
         """Start it; `ready` waits."""
-        folder.mkdir(parents=True, exist_ok=True)
         said = folder.with_name(f"{folder.name}-said.txt")
         with said.open("ab") as stderr:
             process = await asyncio.create_subprocess_exec(

@@ -1,0 +1,34 @@
+# Needs make and Python 3.11 or newer. Every target sets up .venv first, which takes no time once it is done.
+# `make test ARGS="-k grace"` passes arguments on; `make test ENGINES=containers` tests on the published images.
+
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+ARGS ?=
+ENGINES ?= embedded
+export ENGINES
+
+.PHONY: setup demo up test check bench fuzz faults
+
+setup:
+	@$(PYTHON) -m deploy.setup
+
+demo: setup
+	@$(RUN) deploy.local.demo $(ARGS)
+
+up: setup
+	@$(RUN) deploy.local up $(ARGS)
+
+test: setup
+	@$(RUN) pytest -m "not faults" $(ARGS)
+
+check: setup
+	@$(RUN) deploy.check
+
+bench: setup
+	@$(RUN) tests.bench $(ARGS)
+
+fuzz: setup
+	@$(RUN) tests.fuzz $(ARGS)
+
+faults: setup
+	@$(RUN) pytest -m faults $(ARGS)
