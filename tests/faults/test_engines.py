@@ -92,7 +92,7 @@ class Desk:
 
         async def taken() -> bool:
             answered = await self.send("checkins", "POST", "/v1/checkins", body, person=f"mentee-{number}")
-            return answered.status_code == 201
+            return bool(answered.status_code == 201)
 
         await eventually(taken, seconds=20)
 
@@ -239,7 +239,7 @@ class TestMongoIsAway:
             assert (await desk.goal(goal_id))["state"] == "active"
             body = {"mentorship_id": mentorship_id, "goal_id": goal_id, "progress": {"done": True}}
             answered = await desk.send("checkins", "POST", "/v1/checkins", body, person=person)
-            return answered.status_code == 201
+            return bool(answered.status_code == 201)
 
         await eventually(recovered, seconds=40)
 
