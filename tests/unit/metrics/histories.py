@@ -30,6 +30,7 @@ class Happened:
 class History:
     """Events of an organization by topic, each subject's in sequence."""
 
+    org_id: str = ORG
     events: dict[str, list[Happened]] = field(default_factory=lambda: {"goals": [], "checkins": []})
 
     def add(self, data: contract.Event, time: datetime, subject: str | None = None) -> None:
@@ -38,7 +39,7 @@ class History:
         topic = contract.topic_of(name)
         happened = Happened(
             name,
-            f"event-{topic}-{len(self.events[topic])}",
+            f"{self.org_id}-{topic}-{len(self.events[topic])}",
             subject or contract.subject_of(data),
             time,
             data,
@@ -51,9 +52,9 @@ class History:
         return [*self.events["goals"], *self.events["checkins"]]
 
 
-def random_history(rng: Random) -> History:
+def random_history(rng: Random, org_id: str = ORG) -> History:
     """Some mentorships of two programs, their goals and check-ins, over about ten weeks."""
-    history = History()
+    history = History(org_id)
     for number in range(rng.randint(1, 7)):
         _mentorship(rng, history, number)
     for topic, events in history.events.items():
@@ -93,9 +94,9 @@ def _later(rng: Random, time: datetime, days: float = 6) -> datetime:
 
 def _mentorship(rng: Random, history: History, number: int) -> None:
     common: dict[str, Any] = {
-        "org_id": ORG,
+        "org_id": history.org_id,
         "program_id": rng.choice(("program-1", "program-1", "program-2")),
-        "mentorship_id": f"mentorship-{number}",
+        "mentorship_id": f"{history.org_id}-mentorship-{number}",
     }
     people: dict[str, str] = {
         "mentor": f"mentor-{rng.randint(0, 5)}",
@@ -114,9 +115,9 @@ def _mentorship(rng: Random, history: History, number: int) -> None:
     )
     history.add(started, time)
     for goal in range(rng.randint(0, 3)):
-        _goal(rng, history, common, people, f"goal-{number}-{goal}", time)
+        _goal(rng, history, common, people, f"{history.org_id}-goal-{number}-{goal}", time)
     for report in range(rng.randint(0, 4)):
-        _check_in(rng, history, common, people, None, f"checkin-{number}-{report}", time)
+        _check_in(rng, history, common, people, None, f"{history.org_id}-checkin-{number}-{report}", time)
     while rng.random() < 0.4:
         time = _later(rng, time, 20)
         leader = rng.choice((None, "leader-1", "leader-2"))

@@ -61,7 +61,7 @@ class TestNumbersOfFew:
         folded = fold(history, rng)
         asked = random_window(rng)
         ids = {
-            "goals": [*folded.goals, "goal-0-0"],
+            "goals": [*folded.goals, f"{ORG}-goal-0-0"],
             "mentorships": list(folded.mentorships),
             "people": ["mentor-1", "mentee-0", "leader-1", "coordinator-1"],
         }[scope]
@@ -136,7 +136,7 @@ class TestOrder:
     def test_neither_batches_nor_the_order_across_subjects_matter(self, rng: Random) -> None:
         history = random_history(rng)
         once = fold(history, rng)
-        again = History({topic: mixed(rng, events) for topic, events in history.events.items()})
+        again = History(ORG, {topic: mixed(rng, events) for topic, events in history.events.items()})
         other = fold(again, rng)
         assert once.cells == other.cells
         assert once.goals == other.goals
