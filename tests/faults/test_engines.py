@@ -244,7 +244,7 @@ class TestMongoIsAway:
         await eventually(recovered, seconds=40)
 
         async def met() -> bool:
-            return (await desk.goal(goal_id))["state"] == "met"
+            return bool((await desk.goal(goal_id))["state"] == "met")
 
         await eventually(met, seconds=40)
         assert pids == {service: system.pid(service) for service in DEFAULT_SERVICES}
