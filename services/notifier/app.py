@@ -1,0 +1,76 @@
+"""The composition root of the notifier."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from fastapi import FastAPI
+
+from services.notifier.api import nudges, quiet, recipients
+from services.notifier.compose import Composer
+from services.notifier.mail import Mailer
+from services.notifier.settings import Settings
+from services.notifier.store import Store
+from services.notifier.stream import PUBLISHES, READS, AgendaFold
+from services.notifier.worker import Nudger
+from shared import asyncapi
+from shared.aggregates import ANSWERS_KEPT
+from shared.http import Readiness, create_app
+from shared.links import Links
+from shared.service import Runtime
+
+FORGET_EVERY_S = 600.0
+
+
+def build(settings: Settings) -> FastAPI:
+    """The notifier's application; starting it starts the intake and the nudge worker, too.
+
+    Raises:
+        ValueError: a setting that is needed is missing.
+    """
+    runtime = Runtime("notifier", settings)
+    store = Store(
+        runtime.mongo,
+        runtime.database,
+        runtime.publisher,
+        holder=f"{settings.instance}/{os.getpid()}",
+        lease_s=settings.notifier_lease_s,
+    )
+    runtime.on_start(store.make_indexes)
+    runtime.outbox(store.ledger)
+    intake = runtime.take_in(list(READS), AgendaFold(store, runtime.clock))
+    links = Links.of(settings)
+    nudger = Nudger(
+        store,
+        runtime.clock,
+        intake.covered_all,
+        Composer(links, checkins_url=settings.checkins_url, notifier_url=settings.notifier_url),
+        Mailer(settings, timeout_s=settings.notifier_lease_s * 0.3),
+        holdout=settings.notifier_holdout,
+        attempts=settings.notifier_send_attempts,
+        backoff_max_s=settings.notifier_send_backoff_max_s,
+        workers=settings.notifier_workers,
+    )
+    runtime.worker("nudges", nudger.run)
+
+    async def forget() -> None:
+        while True:
+            await store.forget_answers(runtime.clock.now() - ANSWERS_KEPT)
+            await asyncio.sleep(FORGET_EVERY_S)
+
+    runtime.leased("forget-answers", lambda _: forget())
+    use_cases = recipients.Recipients(store, runtime.clock, settings.sandbox)
+    return create_app(
+        "Onbelay notifier",
+        settings,
+        runtime.clock,
+        lifespan=runtime.lifespan,
+        readiness=Readiness(runtime.checks),
+        routers=[
+            recipients.routes(use_cases),
+            nudges.routes(store),
+            quiet.routes(quiet.Quiet(store, links, runtime.clock)),
+        ],
+        asyncapi=lambda: asyncapi.document("notifier", PUBLISHES, READS),
+    )

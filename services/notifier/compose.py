@@ -1,0 +1,189 @@
+"""The words of a message: what is due to a person, in their language, as text and as HTML.
+
+Templates lie in `templates/<language>/`: `subject.txt`, `mail.txt`, `mail.html`, and `kinds/<kind>.txt`, whose
+first line is the headline and whose other paragraphs are separated by blank lines. A language is added by its
+folder alone; English stands in for one that there is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from services.notifier.domain.goal import Goal
+from services.notifier.domain.kinds import KINDS
+from services.notifier.domain.mentorship import Mentorship
+from services.notifier.domain.person import Person, Recipient, Reminder
+from services.notifier.domain.reasons import World
+from shared.links import CHECK_IN, Link, Links
+
+TEMPLATES = Path(__file__).parent / "templates"
+DEFAULT_LANGUAGE = "en"
+QUIET = "quiet"
+"""The purpose of a link by which its holder gives one person quiet."""
+CHECK_IN_FOR = timedelta(days=7)
+QUIET_FOR = timedelta(days=180)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent to one person. `quiet_url` leads to the page of `List-Unsubscribe`, too."""
+
+    subject: str
+    text: str
+    html: str
+    quiet_url: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    headline: str
+    paragraphs: Sequence[str]
+    check_in_url: str | None
+
+
+class Composer:
+    """Writes messages.
+
+    Args:
+        links: signs the links in them.
+        checkins_url: where the one-tap form is.
+        notifier_url: where the page for quiet is.
+    """
+
+    def __init__(self, links: Links, *, checkins_url: str, notifier_url: str) -> None:
+        self._links = links
+        self._checkins_url = checkins_url
+        self._notifier_url = notifier_url
+        self.languages = frozenset(path.name for path in TEMPLATES.iterdir() if path.is_dir())
+        self._words = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=select_autoescape(["html"], default=False),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._words.filters["capitalize_first"] = lambda text: str(text)[:1].upper() + str(text)[1:]
+
+    def message(
+        self,
+        person: Person,
+        recipient: Recipient,
+        told: Sequence[Reminder],
+        world: World,
+        names: Mapping[str, str],
+        now: datetime,
+    ) -> Message:
+        """The message that tells `told`; `names` are what people want to be called."""
+        language = self._language(recipient)
+        quiet_url = f"{self._notifier_url}/quiet/{self._quiet_token(person, told, now)}"
+        items = [self._item(language, person, recipient, r, world, names, now) for r in told]
+        around: dict[str, Any] = {
+            "items": items,
+            "name": recipient.display_name,
+            "time_zone": recipient.time_zone,
+            "quiet_url": quiet_url,
+        }
+        subject = " ".join(self._render(f"{language}/subject.txt", around).split())
+        around["subject"] = subject
+        text = self._render(f"{language}/mail.txt", around).strip() + "\n"
+        html = self._render(f"{language}/mail.html", around)
+        return Message(subject, text, html, quiet_url, language)
+
+    def _language(self, recipient: Recipient) -> str:
+        wanted = (recipient.language or DEFAULT_LANGUAGE).partition("-")[0].lower()
+        return wanted if wanted in self.languages else DEFAULT_LANGUAGE
+
+    def _item(
+        self,
+        language: str,
+        person: Person,
+        recipient: Recipient,
+        reminder: Reminder,
+        world: World,
+        names: Mapping[str, str],
+        now: datetime,
+    ) -> _Item:
+        mentorship = world.mentorships[reminder.mentorship_id]
+        goal = world.goals.get(reminder.goal_id) if reminder.goal_id is not None else None
+        facts = _facts(person.person_id, recipient, reminder, mentorship, goal, names)
+        rendered = self._render(f"{language}/kinds/{reminder.kind}.txt", facts).strip()
+        headline, _, rest = rendered.partition("\n")
+        paragraphs = [" ".join(paragraph.split()) for paragraph in rest.split("\n\n") if paragraph.strip()]
+        return _Item(headline.strip(), paragraphs, self._check_in_url(person, reminder, goal, now))
+
+    def _check_in_url(
+        self, person: Person, reminder: Reminder, goal: Goal | None, now: datetime
+    ) -> str | None:
+        offered = (
+            KINDS[reminder.kind].offers_check_in and goal is not None and goal.concerns(person.person_id)
+        )
+        if not offered:
+            return None
+        link = Link(CHECK_IN, person.org_id, person.person_id, reminder.goal_id, now + CHECK_IN_FOR)
+        return f"{self._checkins_url}/c/{self._links.token(link)}"
+
+    def _quiet_token(self, person: Person, told: Sequence[Reminder], now: datetime) -> str:
+        goals = {reminder.goal_id for reminder in told}
+        goal_id = goals.pop() if len(goals) == 1 else None
+        return self._links.token(Link(QUIET, person.org_id, person.person_id, goal_id, now + QUIET_FOR))
+
+    def _render(self, template: str, context: Mapping[str, Any]) -> str:
+        return self._words.get_template(template).render(context)
+
+
+def people_in(told: Iterable[Reminder], world: World) -> set[str]:
+    """Whose names the message may need."""
+    found: set[str] = set()
+    for reminder in told:
+        mentorship = world.mentorships[reminder.mentorship_id]
+        found.update(mentorship.pair)
+        if mentorship.leader_id is not None:
+            found.add(mentorship.leader_id)
+        if reminder.asked_by is not None:
+            found.add(reminder.asked_by)
+    return found
+
+
+def _facts(
+    person_id: str,
+    recipient: Recipient,
+    reminder: Reminder,
+    mentorship: Mentorship,
+    goal: Goal | None,
+    names: Mapping[str, str],
+) -> dict[str, Any]:
+    roles = {mentorship.mentor_id: "mentor", mentorship.mentee_id: "mentee"}
+    if mentorship.leader_id is not None:
+        roles[mentorship.leader_id] = "leader"
+    other = mentorship.mentee_id if person_id == mentorship.mentor_id else mentorship.mentor_id
+    known = goal if goal is not None and goal.known else None
+    owner_id = known.owner_id if known is not None else ""
+    due = known.due_at if known is not None else None
+    return {
+        "outside": person_id not in roles,
+        "title": known.title if known is not None else "",
+        "yours": person_id == owner_id,
+        "owner": names.get(owner_id),
+        "owner_role": known.owner_role if known is not None else "",
+        "other": names.get(other),
+        "other_role": roles[other],
+        "asked_by": names.get(reminder.asked_by or ""),
+        "asked_by_role": roles.get(reminder.asked_by or "", ""),
+        "as_role": reminder.as_role,
+        "version": reminder.version,
+        "says": reminder.says,
+        "due": None if due is None else recipient.rhythm.wall(due),
+        "expected_on": _expected_on(reminder),
+    }
+
+
+def _expected_on(reminder: Reminder) -> date | None:
+    """The date of a check-in's period; only those kinds have one."""
+    return date.fromisoformat(reminder.period) if reminder.kind.startswith("check_in") else None

@@ -1,0 +1,57 @@
+"""Kafka to agendas: the fold of the goals, check-ins and support topics.
+
+Delivery and failures are the intake's (`shared.intake`): exactly once in effect, by one transaction per batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.notifier.domain.causes import Happened
+from services.notifier.domain.replica import fold
+from services.notifier.store import Store
+from shared.clock import Clock
+from shared.intake import Batch, Folded
+from shared.mongo import Session
+
+READS = {
+    "goals": (
+        "MentorshipStarted",
+        "MentorshipChanged",
+        "MentorshipPaused",
+        "MentorshipResumed",
+        "MentorshipEnded",
+        "ExpectationsProposed",
+        "ExpectationsAgreed",
+        "GoalSet",
+        "GoalRevised",
+        "RevisionProposed",
+        "RevisionDeclined",
+        "GoalMet",
+        "GoalMissed",
+        "GoalMissRetracted",
+        "MissDisputed",
+        "DisputeRejected",
+        "GoalDropped",
+        "PersonErased",
+    ),
+    "checkins": ("CheckInLogged", "CheckInAcknowledged", "CheckInLapsed"),
+    "support": ("HelpRequested",),
+}
+PUBLISHES = ("NudgeSent", "NudgeSuppressed", "NudgeFailed")
+
+
+@dataclass(frozen=True, slots=True)
+class AgendaFold:
+    """Folds events onto what is known of goals and mentorships, and onto people's agendas."""
+
+    store: Store
+    clock: Clock
+
+    async def fold(self, batch: Batch, session: Session) -> Folded:
+        """Fold a batch; writes only through `session`, and may run again from its start."""
+        replica = await self.store.load(batch, session)
+        for record in batch.records:
+            fold(replica, Happened(record.data, record.id, record.time))
+        await self.store.save(replica, batch, self.clock.now(), session)
+        return Folded()
