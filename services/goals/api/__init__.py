@@ -1,0 +1,1 @@
+"""The HTTP routes of the goals service: parse, call, answer."""

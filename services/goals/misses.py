@@ -1,0 +1,112 @@
+"""The deadlines' worker: decides the goals whose time has come.
+
+A goal is decided only when the watermark of its partition says that every check-in logged up to that time has
+been taken in; while the checkins service is down, the watermark stands and misses wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from services.goals.domain.pause import decision_at, settle
+from services.goals.domain.rules import Rules
+from services.goals.store import Store
+from shared import telemetry
+from shared.aggregates import Change
+from shared.clock import Clock
+from shared.errors import Refused
+from shared.mongo import Session
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+"""Goals a transaction: deadlines come in herds, and one transaction has to stay short."""
+POLL_S = 0.25
+
+Watermarks = Callable[[], Awaitable[Mapping[int, datetime]]]
+
+
+class Deadlines:
+    """Decides due goals: met, missed, or dropped with their mentorship.
+
+    Args:
+        watermarks: per partition, up to when every check-in has been taken in.
+    """
+
+    def __init__(self, store: Store, clock: Clock, rules: Rules, watermarks: Watermarks) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        self._watermarks = watermarks
+
+    async def run(self, _: int) -> None:
+        """Decide what is due, for as long as this process holds the lease.
+
+        Delivery: exactly once per goal and revision: a goal moves on by compare-and-set in one transaction with
+        its event, whoever else tries. On failure the transaction is undone, and tried again.
+        """
+        while True:
+            decided = 0
+            try:
+                decided = await self.decide_due()
+            except PyMongoError as error:
+                log.warning("deadlines not decided yet", error=repr(error))
+            if decided < BATCH:
+                await self._clock.pause(POLL_S)
+
+    async def decide_due(self) -> int:
+        """Decide up to a batch of what is due, in the order of its instants; how many that were."""
+        async with self._clock.deciding():
+            now = self._clock.now()
+            watermarks = await self._watermarks()
+            for partition, up_to in watermarks.items():
+                telemetry.WATERMARK_AGE.labels(partition).set(max(0.0, (now - up_to).total_seconds()))
+            horizons = {partition: min(up_to, now) for partition, up_to in watermarks.items()}
+            ids = await self._store.to_decide(horizons, BATCH)
+            if not ids:
+                return 0
+            changes = await self._store.in_transaction(lambda session: self._decided(ids, horizons, session))
+        log.info("deadlines decided", goals=len(ids), writes=len(changes))
+        return len(ids) if changes else 0
+
+    async def _decided(
+        self, ids: list[str], horizons: Mapping[int, datetime], session: Session
+    ) -> list[Change]:
+        """What is to be written of these goals, as they are in this transaction.
+
+        Their mentorships are written too, unchanged: a pause or an end that comes at the same moment conflicts,
+        and one of both is decided anew.
+        """
+        goals = await self._store.goals_by_id(ids, session)
+        mentorships = await self._store.mentorships_by_id(
+            (kept.state.mentorship_id for kept in goals.values()), session
+        )
+        check_ins = await self._store.check_ins_of(goals, session)
+        now = self._clock.now()
+        changes: list[Change] = []
+        touched: set[str] = set()
+        for goal_id in ids:
+            kept = goals[goal_id]
+            mentorship = mentorships[kept.state.mentorship_id]
+            known = check_ins.get(goal_id, [])
+            decide_at = decision_at(kept.state, mentorship.state, self._rules.grace)
+            due = decide_at is not None and decide_at <= horizons[kept.doc["part"]]
+            facts = (
+                settle(kept.state, mentorship.state, known, grace=self._rules.grace, now=now) if due else []
+            )
+            try:
+                changes.append(
+                    self._store.change_goal(kept, facts, mentorship.state, known, now=now, roomy=True)
+                )
+            except Refused as refused:
+                # Too much of it waits for Kafka: later.
+                log.warning("a goal is not decided yet", goal_id=goal_id, error=refused.detail)
+                continue
+            if mentorship.state.mentorship_id not in touched:
+                touched.add(mentorship.state.mentorship_id)
+                changes.append(self._store.touch(mentorship, now))
+        return changes
