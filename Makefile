@@ -1,10 +1,12 @@
 # Needs make and Python 3.11 or newer. Every target sets up .venv first, which takes no time once it is done.
+# `make faults` does for long what `make test` does once: ROUNDS times.
 # `make test ARGS="-k grace"` passes arguments on; `make test ENGINES=containers` tests on the published images.
 
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 ARGS ?=
 ENGINES ?= embedded
+ROUNDS ?= 10
 export ENGINES
 
 .PHONY: setup demo up test check bench fuzz faults
@@ -19,7 +21,7 @@ up: setup
 	@$(RUN) deploy.local up $(ARGS)
 
 test: setup
-	@$(RUN) pytest -m "not faults" $(ARGS)
+	@$(RUN) pytest $(ARGS)
 
 check: setup
 	@$(RUN) deploy.check
@@ -31,4 +33,4 @@ fuzz: setup
 	@$(RUN) tests.fuzz $(ARGS)
 
 faults: setup
-	@$(RUN) pytest -m faults $(ARGS)
+	@ONBELAY_FAULTS_ROUNDS=$(ROUNDS) $(RUN) pytest -m faults $(ARGS)

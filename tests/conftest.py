@@ -12,6 +12,7 @@ from tests.support.engines import Engines, engines_for_tests
 from tests.support.system import DEFAULT_SERVICES, System
 
 KEPT_SETTINGS = frozenset({"ONBELAY_TEST_ENGINES", "ONBELAY_LOCAL_MONGOD"})
+KEPT_PREFIXES = ("ONBELAY_FAULTS_", "ONBELAY_FUZZ_", "ONBELAY_BENCH_")
 
 
 class NewSystem(Protocol):
@@ -28,8 +29,9 @@ class NewSystem(Protocol):
 
 def pytest_configure() -> None:
     """What the shell sets for a stack of its own is not for the tests."""
-    for name in [name for name in os.environ if name.startswith("ONBELAY_") and name not in KEPT_SETTINGS]:
-        del os.environ[name]
+    for name in [name for name in os.environ if name.startswith("ONBELAY_")]:
+        if name not in KEPT_SETTINGS and not name.startswith(KEPT_PREFIXES):
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")
