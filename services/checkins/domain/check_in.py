@@ -137,10 +137,7 @@ def log(
         pair = pair_of(goal, mentorship)
         if author_id not in pair:
             raise Forbidden("Only the goal's owner and their counterpart check in on it.")
-    if mentorship.ended:
-        raise Conflict("This mentorship has ended.")
-    if goal is not None and goal.state in ("proposed", "declined", "dropped"):
-        raise Conflict(f"This goal is {goal.state}: there is nothing to check in on.")
+    refuse_closed(mentorship, goal)
     progress = command.progress
     if progress is not None and goal is not None:
         progress = fitting(progress, goal.measure)
@@ -172,6 +169,18 @@ def log(
         pair=pair,
     )
     return check_in, _told(check_in)
+
+
+def refuse_closed(mentorship: Mentorship, goal: Goal | None) -> None:
+    """Let pass only what may be reported on.
+
+    Raises:
+        Conflict: the mentorship has ended, or the goal is not one to report on.
+    """
+    if mentorship.ended:
+        raise Conflict("This mentorship has ended.")
+    if goal is not None and goal.state in ("proposed", "declined", "dropped"):
+        raise Conflict(f"This goal is {goal.state}: there is nothing to check in on.")
 
 
 def acknowledge(
