@@ -13,7 +13,7 @@ from services.metrics.domain import risk
 from services.metrics.domain.answer import of_few, of_many
 from services.metrics.domain.days import Asked, Granularity, asked
 from services.metrics.domain.explain import contributions, reasons, sums_of
-from services.metrics.domain.fold import ORGS, PROGRAMS
+from services.metrics.domain.fold import PROGRAMS
 from services.metrics.store import Store
 from shared import http
 from shared.clock import Clock
@@ -79,6 +79,10 @@ class Numbers:
         """
         as_of = params.as_of if isinstance(params, WindowIn) else None
         return asked(params.from_, params.to, as_of, self._clock.now().date())
+
+    async def programs(self, org_id: str) -> list[str]:
+        """The organization's programs."""
+        return await self._store.programs(org_id)
 
     async def few(
         self, caller: Caller, scope: FewScope, id_: str, window: Asked, granularity: Granularity | None
@@ -226,6 +230,3 @@ def _explain_route(router: Router, numbers: Numbers, scope: FewScope | ManyScope
 
 def _midnight(day: int) -> dt.datetime:
     return dt.datetime.combine(dt.date.fromordinal(day), dt.time(), dt.UTC)
-
-
-__all__ = ["ORGS", "Numbers", "routes"]

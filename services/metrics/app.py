@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from services.metrics import api
+from services.metrics import api, exports, live
+from services.metrics.dashboard import pages
+from services.metrics.dashboard.session import Sessions
 from services.metrics.settings import MetricsSettings
 from services.metrics.store import Store
 from services.metrics.stream import TOPICS, Projection
@@ -29,6 +31,11 @@ def build(settings: MetricsSettings) -> FastAPI:
         runtime.clock,
         lifespan=runtime.lifespan,
         readiness=Readiness(runtime.checks),
-        routers=[api.routes(numbers)],
+        routers=[
+            api.routes(numbers),
+            exports.routes(store, runtime.clock),
+            pages.routes(pages.Dashboard(numbers, Sessions(settings.metrics_url))),
+            live.routes(live.Live(settings, TOPICS)),
+        ],
         asyncapi=lambda: asyncapi.document("metrics", [], READS),
     )

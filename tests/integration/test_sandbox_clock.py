@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from shared.time import format_instant, parse_instant
 
 from shared import clock as clock_module
 from shared.clock import SandboxClock
@@ -22,6 +21,7 @@ from shared.http import SANDBOX, Caller, Reply, Router, create_app
 from shared.http.auth import Authenticator
 from shared.mongo import Database, Mongo
 from shared.settings import Settings
+from shared.time import format_instant, parse_instant
 
 pytestmark = pytest.mark.engines
 WEEK = timedelta(days=7)

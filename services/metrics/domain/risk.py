@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,7 +45,7 @@ def assess(goal: Goal, entries: Sequence[Entry], now: datetime) -> Risk:
       `confidence_falling` (the latest is 3 or more below the best of the 28 days before it), `unrealistic` and
       `unattainable` (the latest answer is no).
     """
-    logged = sorted((e for e in entries if e.type == "CheckInLogged"), key=_order)
+    logged = in_order(entries)
     fraction = progress(goal.measure, logged, now)
     signals = []
     if _due(goal) - now <= DUE_SOON:
@@ -76,10 +77,15 @@ def shown(risk: Risk) -> dict[str, Any]:
     }
 
 
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """The check-ins among events, in the order of `occurred_at`, `logged_at`, id."""
+    return sorted((entry for entry in entries if entry.type == "CheckInLogged"), key=_order)
+
+
 def progress(measure: contract.Measure | None, logged: Sequence[Entry], now: datetime) -> float:
     """The fraction that the latest check-in up to `now` whose progress fits the measure tells; 0 without one.
 
-    `logged`: check-ins in the order of `occurred_at`, `logged_at`, id.
+    `logged`: check-ins as `in_order` gives them.
     """
     if measure is None:
         return 0.0
@@ -96,16 +102,23 @@ def fraction(measure: contract.Measure, reached: contract.Progress) -> float | N
     if measure.kind == "number":
         if reached.value is None or measure.target is None:
             return None
-        baseline = measure.baseline or 0.0
-        if measure.target == baseline:
-            return None
-        return min(1.0, max(0.0, (reached.value - baseline) / (measure.target - baseline)))
+        return _share(reached.value, measure.baseline or 0.0, measure.target)
     if measure.kind == "milestones":
-        named = set(measure.milestones or ())
-        if reached.milestones is None or not named.issuperset(reached.milestones):
+        if reached.milestones is None or not measure.milestones:
             return None
-        return len(set(reached.milestones)) / len(named)
+        named = set(measure.milestones)
+        return len(named.intersection(reached.milestones)) / len(named)
     return None if reached.done is None else float(reached.done)
+
+
+def _share(value: float, start: float, end: float) -> float | None:
+    if start == end:
+        return None
+    share = (value - start) / (end - start)
+    if not math.isfinite(share):
+        # The differences of huge numbers overflow; those of their halves do not.
+        share = (value / 2 - start / 2) / (end / 2 - start / 2)
+    return min(1.0, max(0.0, share))
 
 
 def _behind_pace(goal: Goal, fraction: float, now: datetime) -> bool:

@@ -2,121 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, timedelta
-from random import Random
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
 
-from shared import events as contract
 from shared.ids import uuid7
-from shared.kafka import partition_of
-from tests.support.engines import Engines
-from tests.support.records import Record
+from tests.integration.metrics.published import (
+    END,
+    START,
+    a_big_history,
+    client,
+    done_by,
+    get,
+    numbers_of,
+    publish,
+    records,
+    without_withheld,
+)
 from tests.support.system import System
-from tests.unit.metrics.histories import Happened, random_history
-from tests.unit.metrics.recount import Filter, anybody, engaged, of_goal_or_pair, people, recount
+from tests.unit.metrics.recount import anybody, engaged, of_goal_or_pair, people, recount
 
 pytestmark = pytest.mark.engines
-
-PARTITIONS = 3
-START, END = date(2026, 1, 1), date(2026, 5, 31)
-SPAN = ("scope", "id", "from", "to", "as_of", "series", "people", "engaged", "engaged_share")
-
-
-@pytest.fixture(scope="module")
-async def metrics(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """The metrics service alone: what others would send, tests publish."""
-    system = System(engines, tmp_path_factory.mktemp("metrics"), names=("metrics",), partitions=PARTITIONS)
-    try:
-        await system.begin()
-        yield system
-    finally:
-        await system.end()
-
-
-@pytest.fixture
-def org() -> str:
-    return f"org-{uuid4().hex[:12]}"
-
-
-def records(system: System, events: Iterable[Happened]) -> list[Record]:
-    """Events as records, numbered per subject and topic."""
-    sequences: dict[tuple[str, str], int] = {}
-    made = []
-    for event in events:
-        topic = contract.topic_of(event.type)
-        sequence = sequences[topic, event.subject] = sequences.get((topic, event.subject), 0) + 1
-        key = event.data.mentorship_id
-        headers = contract.headers_of(
-            type_=event.type,
-            id_=event.id,
-            subject=event.subject,
-            time=event.time,
-            key=key,
-            sequence=sequence,
-            org_id=event.data.org_id,
-            traceparent=None,
-        )
-        made.append(
-            Record(
-                system.topic_prefix + contract.TOPICS[topic],
-                partition_of(key, PARTITIONS),
-                0,
-                key.encode(),
-                contract.encode_document(event.type, contract.to_document(event.data)),
-                dict(headers),
-            )
-        )
-    return made
-
-
-def client(
-    system: System, org: str, scope: str = "onbelay:programs onbelay:metrics", sub: str = "hr"
-) -> httpx.AsyncClient:
-    return system.client("metrics", sub=sub, org=org, scope=scope)
-
-
-async def get(asking: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
-    response = await asking.get(path, params={"from": START.isoformat(), "to": END.isoformat(), **params})
-    assert response.status_code == 200, response.text
-    return dict(response.json())
-
-
-def numbers_of(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name not in SPAN}
-
-
-def without_withheld(answer: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
-    """What is expected, less the roles that are withheld or stand for nobody."""
-    by_role = {
-        role: answer["by_role"][role] if "withheld" in answer["by_role"][role] else numbers
-        for role, numbers in expected["by_role"].items()
-    }
-    return {**expected, "by_role": by_role}
-
-
-def done_by(person: str) -> Filter:
-    return lambda role, who: who == person
-
-
-def a_big_history(org: str, seed: int) -> tuple[list[Happened], list[list[Happened]]]:
-    """A history of enough people for its numbers to be told: all events, and by topic in order."""
-    rng = Random(seed)
-    while True:
-        history = random_history(rng, org)
-        if len(set(people(history.all, START, END, END).values())) >= 8:
-            return history.all, list(history.events.values())
-
-
-async def publish(system: System, topics: Sequence[Sequence[Happened]], times: int = 1) -> None:
-    made = [record for events in topics for record in records(system, events)]
-    for _ in range(times):
-        await system.publish(made)
-    await system.folded()
 
 
 class TestNumbers:

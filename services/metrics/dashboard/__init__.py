@@ -1,0 +1,1 @@
+"""The dashboard: a program's numbers as a page, rendered on the server, without script."""
