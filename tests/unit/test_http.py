@@ -17,7 +17,6 @@ from joserfc import jwk, jwt
 from prometheus_client import REGISTRY
 from pydantic import Field, model_validator
 from pymongo.errors import ServerSelectionTimeoutError
-from shared.time import parse_instant
 from starlette.responses import HTMLResponse
 
 from shared.clock import SystemClock
@@ -48,6 +47,7 @@ from shared.http import (
 )
 from shared.settings import Settings
 from shared.telemetry import current_traceparent
+from shared.time import parse_instant
 
 ISSUER = "https://issuer.example"
 KEY = jwk.ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
