@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -13,7 +12,7 @@ from shared.errors import FieldError, Forbidden, Refused, Unavailable, Unprocess
 from shared.http.auth import ACT_AS, Caller
 from shared.http.body import SYSTEM, Body, valid_id
 from shared.http.problems import invalid, pointer, problem_body
-from shared.http.routing import REQUEST_S, Edge, Router
+from shared.http.routing import REQUEST_S, Edge, Router, within
 from shared.idempotency import MAX_KEY_LENGTH, Answer, Idem, idem, without
 
 B = TypeVar("B", bound=Body)
@@ -111,7 +110,7 @@ async def run_batch(
                 key=item["key"],
                 body=alone,
             )
-            async with edge.turns.take(named.k), asyncio.timeout(REQUEST_S), edge.clock.deciding():
+            async with edge.turns.take(named.k), within(REQUEST_S), edge.clock.deciding():
                 answer = await one(acting, body, named, batch.dry_run)
             result["status"] = answer.status
             if answer.body is not None and id_field in answer.body:

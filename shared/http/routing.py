@@ -264,7 +264,7 @@ class Route(APIRoute):
                         body=value,
                     )
                 async with edge.turns.take(what.idem.k if what.idem else None):
-                    async with asyncio.timeout(access.timeout_s):
+                    async with within(access.timeout_s):
                         async with edge.clock.deciding() if access.gated else nullcontext():
                             response = await inner(request)
             except RequestValidationError as error:
@@ -286,6 +286,23 @@ class Route(APIRoute):
             return response
 
         return handle
+
+
+@asynccontextmanager
+async def within(seconds: float | None) -> AsyncIterator[None]:
+    """Cancel the body after `seconds`; None: never.
+
+    Raises:
+        TimeoutError: it was cancelled, whatever it raised of that: a driver that is cancelled while it waits for
+            a lock, in Python 3.11 and 3.12, ends with a RuntimeError instead.
+    """
+    async with asyncio.timeout(seconds) as limit:
+        try:
+            yield
+        except Exception as error:
+            if limit.expired():
+                raise TimeoutError from error
+            raise
 
 
 def render(reply: Reply, status_code: int = 200) -> Response:

@@ -172,6 +172,14 @@ def things_router(things: Things) -> Router:
         await asyncio.Event().wait()
         return {}
 
+    @router.get("/v1/slow/driver", scopes=None, timeout_s=0.05)
+    async def slow_driver() -> Reply:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise RuntimeError("Lock is not acquired.") from None  # as drivers do when they are cancelled
+        return {}
+
     return router
 
 
@@ -646,8 +654,9 @@ class TestWhatGoesWrong:
         assert "10.0.0.1" not in response.text
         assert int(response.headers["retry-after"]) >= 1
 
-    async def test_what_takes_too_long_is_503(self, http: httpx.AsyncClient) -> None:
-        problem_of(await http.get("/v1/slow"), 503)
+    @pytest.mark.parametrize("path", ["/v1/slow", "/v1/slow/driver"])
+    async def test_what_takes_too_long_is_503(self, http: httpx.AsyncClient, path: str) -> None:
+        problem_of(await http.get(path), 503)
 
     async def test_a_refusal_says_when_to_come_back(self, http: httpx.AsyncClient) -> None:
         response = await http.post("/v1/things/1/end", headers=token())
