@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from services.goals.domain.assess import Assessment, Draft, assess
+from services.goals.domain.assess import Assessment, Draft, Pace, assess
 from services.goals.domain.deadline import Deadline
 from services.goals.domain.evidence import Step, fraction_now
 from services.goals.domain.expectations import Expectations
@@ -81,7 +81,7 @@ def goal(state: Goal, steps: Sequence[Step], now: datetime, *, words: bool) -> J
         dispute=None
         if dispute is None
         else {"state": dispute.state, "by": dispute.by, "occurred_at": _instant(dispute.occurred_at)},
-        assessment=assessment(assess(draft(state.terms), state.revised_at)),
+        assessment=assessment(assess(draft(state.terms, _pace(state, steps)), state.revised_at)),
     )
 
 
@@ -96,7 +96,7 @@ def terms(state: Terms, *, words: bool) -> Json:
     )
 
 
-def draft(state: Terms) -> Draft:
+def draft(state: Terms, pace: Pace | None = None) -> Draft:
     """A goal's terms as what is assessed."""
     return Draft(
         title=state.title,
@@ -104,7 +104,16 @@ def draft(state: Terms) -> Draft:
         deadline=state.deadline,
         check_in_every_days=state.check_in_every_days,
         why=state.why.text if state.why is not None else None,
+        pace=pace,
     )
+
+
+def _pace(state: Goal, steps: Sequence[Step]) -> Pace | None:
+    """How a goal went up to its last report or revision: a moment that stays, so that its tag does."""
+    if state.set_at is None:
+        return None
+    at = max([state.revised_at, *(step.at for step in steps)])
+    return Pace(since=state.set_at, at=at, fraction=fraction_now(steps, at))
 
 
 def assessment(found: Assessment) -> Json:

@@ -40,8 +40,10 @@ def weigh(
         return []
     clearing = [c for c in evidence if _clears(c, goal, miss, grace)]
     if clearing:
-        first = min(clearing, key=lambda c: c.occurred_at)
-        return [Retracted(by=first.author_id, at=now, because="late_evidence"), *_met(clearing, now)]
+        return [
+            Retracted(by=_first(clearing).author_id, at=now, because="late_evidence"),
+            *_met(clearing, now),
+        ]
     if goal.state == "missed":
         return _met([c for c in evidence if timing(c, goal.due_at, grace) == "late"], now)
     return []
@@ -106,5 +108,9 @@ def _clears(check_in: CheckIn, goal: Goal, standing: Miss, grace: timedelta) -> 
 def _met(evidence: Sequence[CheckIn], now: datetime) -> list[Fact]:
     if not evidence:
         return []
-    first = min(evidence, key=lambda c: (c.occurred_at, c.logged_at, c.id))
+    first = _first(evidence)
     return [Met(by=first.author_id, at=now, met_at=first.occurred_at, reason=first.note)]
+
+
+def _first(evidence: Sequence[CheckIn]) -> CheckIn:
+    return min(evidence, key=lambda c: (c.occurred_at, c.logged_at, c.id))
