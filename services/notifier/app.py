@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from services.notifier.api import nudges, quiet, recipients
 from services.notifier.compose import Composer
 from services.notifier.mail import Mailer
+from services.notifier.senders import Senders
 from services.notifier.settings import Settings
 from services.notifier.store import Store
 from services.notifier.stream import PUBLISHES, READS, AgendaFold
+from services.notifier.targets import Targets
 from services.notifier.worker import Nudger
 from shared import asyncapi
 from shared.aggregates import ANSWERS_KEPT
@@ -41,12 +43,16 @@ def build(settings: Settings) -> FastAPI:
     runtime.outbox(store.ledger)
     intake = runtime.take_in(list(READS), AgendaFold(store, runtime.clock))
     links = Links.of(settings)
+    targets = Targets(settings.sandbox, settings.notifier_webhook_allow)
+    send_s = settings.notifier_lease_s * 0.3
+    mailer = Mailer(settings, timeout_s=send_s)
     nudger = Nudger(
         store,
         runtime.clock,
         intake.covered_all,
         Composer(links, checkins_url=settings.checkins_url, notifier_url=settings.notifier_url),
-        Mailer(settings, timeout_s=settings.notifier_lease_s * 0.3),
+        Senders([mailer], timeout_s=send_s),
+        message_domain=mailer.domain,
         holdout=settings.notifier_holdout,
         attempts=settings.notifier_send_attempts,
         backoff_max_s=settings.notifier_send_backoff_max_s,
@@ -60,7 +66,7 @@ def build(settings: Settings) -> FastAPI:
             await asyncio.sleep(FORGET_EVERY_S)
 
     runtime.leased("forget-answers", lambda _: forget())
-    use_cases = recipients.Recipients(store, runtime.clock, settings.sandbox)
+    use_cases = recipients.Recipients(store, runtime.clock, targets)
     return create_app(
         "Onbelay notifier",
         settings,

@@ -1,44 +1,29 @@
-"""Mail by SMTP: a message as RFC 5322 wants it, and its handing over."""
+"""Mail by SMTP: a message as RFC 5322 wants it, and its handing over by connections that are kept."""
 
 from __future__ import annotations
 
-import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Protocol
 
 import aiosmtplib
 
 from services.notifier.compose import Message
-from services.notifier.domain.person import Recipient
+from services.notifier.domain.person import Channel, Recipient
+from services.notifier.senders import NotDelivered
 from services.notifier.settings import Settings
 
-
-class NotDelivered(Exception):
-    """A message that could not be handed over; `reason` is a short code, without an address.
-
-    `for_good`: another attempt would fare no better.
-    """
-
-    def __init__(self, reason: str, *, for_good: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.for_good = for_good
-
-
-class Sender(Protocol):
-    """Hands a message over to one kind of channel."""
-
-    kind: str
-
-    async def send(self, recipient: Recipient, message: Message, message_id: str, at: datetime) -> None:
-        """Hand it over.
-
-        Raises:
-            NotDelivered: it was not taken, or nobody knows.
-        """
+IDLE_S = 30.0
+"""Servers close what is idle; most not before a minute."""
+MESSAGES_EACH = 100
+"""Many servers take no more than so many on one connection."""
+_START_TLS = {"auto": None, "starttls": True, "tls": False, "none": False}
 
 
 class Mailer:
@@ -49,51 +34,65 @@ class Mailer:
 
     Args:
         settings: the server and the sender's address.
-        timeout_s: when a hand-over is given up; it may have succeeded all the same.
+        timeout_s: how long one step of the conversation may take.
+
+    Raises:
+        ValueError: `ONBELAY_NOTIFIER_MAIL_FROM` has no address.
     """
 
     kind = "email"
 
     def __init__(self, settings: Settings, *, timeout_s: float) -> None:
-        self._settings = settings
-        self._timeout_s = timeout_s
         self._sender = parseaddr(settings.notifier_mail_from)
         if "@" not in self._sender[1]:
             raise ValueError("ONBELAY_NOTIFIER_MAIL_FROM needs an address")
 
-    def new_message_id(self, unique: str) -> str:
-        """The Message-ID, angle brackets included, made of an id that is unique."""
-        return f"<{unique}@{self._sender[1].rpartition('@')[2]}>"
+        def connection() -> aiosmtplib.SMTP:
+            return aiosmtplib.SMTP(
+                hostname=settings.notifier_smtp_host,
+                port=settings.notifier_smtp_port,
+                username=settings.notifier_smtp_username or None,
+                password=settings.notifier_smtp_password.get_secret_value() or None,
+                use_tls=settings.notifier_smtp_tls == "tls",
+                start_tls=_START_TLS[settings.notifier_smtp_tls],
+                cert_bundle=settings.notifier_smtp_ca or None,
+                timeout=timeout_s,
+            )
 
-    async def send(self, recipient: Recipient, message: Message, message_id: str, at: datetime) -> None:
-        """See `Sender.send`. A 5xx answer, or no address, is for good."""
-        address = next((c.address for c in recipient.channels if c.kind == self.kind and c.address), None)
-        if address is None:
-            raise NotDelivered("no_address", for_good=True)
-        settings = self._settings
+        self._connections = Connections(connection)
+
+    @property
+    def domain(self) -> str:
+        """Of the sender's address: that of the Message-IDs, too."""
+        return self._sender[1].rpartition("@")[2]
+
+    async def send(
+        self, recipient: Recipient, channel: Channel, message: Message, message_id: str, at: datetime
+    ) -> None:
+        """See `Sender.send`. A 5xx for the recipient or the message is for good.
+
+        One for the connection, the login or the sender is the server's trouble with us, which somebody will mend.
+        """
+        address = channel.address or ""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await aiosmtplib.send(
-                    self.mail(recipient, address, message, message_id, at),
-                    sender=self._sender[1],
-                    recipients=[address],
-                    hostname=settings.notifier_smtp_host,
-                    port=settings.notifier_smtp_port,
-                    username=settings.notifier_smtp_username or None,
-                    password=settings.notifier_smtp_password.get_secret_value() or None,
-                    use_tls=settings.notifier_smtp_tls == "tls",
-                    start_tls={"auto": None, "starttls": True, "tls": False, "none": False}[
-                        settings.notifier_smtp_tls
-                    ],
-                    timeout=self._timeout_s,
-                )
+            mail = self.mail(recipient, address, message, message_id, at)
+        except (ValueError, MessageError) as error:
+            raise NotDelivered("no_mail", for_good=True) from error
+        try:
+            async with self._connections.one() as smtp:
+                await smtp.send_message(mail, sender=self._sender[1], recipients=[address])
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [refused.code for refused in error.recipients]
             raise NotDelivered(f"smtp_{max(codes)}", for_good=all(code >= 500 for code in codes)) from None
         except aiosmtplib.SMTPResponseException as error:
-            raise NotDelivered(f"smtp_{error.code}", for_good=error.code >= 500) from None
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            for_good = isinstance(error, aiosmtplib.SMTPDataError) and error.code >= 500
+            raise NotDelivered(f"smtp_{error.code}", for_good=for_good) from None
+        except (aiosmtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"smtp_{type(error).__name__}", for_good=False) from error
+
+    async def close(self) -> None:
+        """Close what is kept open."""
+        self._connections.close()
 
     def mail(
         self, recipient: Recipient, address: str, message: Message, message_id: str, at: datetime
@@ -103,8 +102,8 @@ class Mailer:
         Source: RFC 5322; RFC 8058 for the one-click `List-Unsubscribe`; RFC 3834 for `Auto-Submitted`.
         """
         mail = EmailMessage()
-        mail["From"] = _address(*self._sender)
-        mail["To"] = _address(recipient.display_name or "", address)
+        mail["From"] = Address(*_named(*self._sender))
+        mail["To"] = Address(*_named(recipient.display_name or "", address))
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(at)
         mail["Message-ID"] = message_id
@@ -118,5 +117,81 @@ class Mailer:
         return mail
 
 
-def _address(name: str, address: str) -> Address:
-    return Address(display_name=name, addr_spec=address)
+def _named(name: str, address: str) -> tuple[str, str, str]:
+    local, _, domain = address.rpartition("@")
+    return name, local, domain
+
+
+@dataclass(slots=True)
+class _Kept:
+    smtp: aiosmtplib.SMTP
+    sent: int = 0
+    since: float = 0.0
+
+
+class Connections:
+    """SMTP connections that are used again: the last one given back first, and one message at a time on each.
+
+    There are never more than messages on their way at once, which the worker bounds.
+    """
+
+    def __init__(self, make: Callable[[], aiosmtplib.SMTP]) -> None:
+        self._make = make
+        self._idle: list[_Kept] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """A connection that the server has just answered on.
+
+        After an error that is the server's answer it is kept; after any other nobody knows what it would say next.
+
+        Raises:
+            aiosmtplib.SMTPException, OSError: the server is not to be had.
+        """
+        kept = await self._take()
+        try:
+            yield kept.smtp
+        except (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPResponseException):
+            self._give_back(kept)
+            raise
+        except BaseException:
+            kept.smtp.close()
+            raise
+        else:
+            self._give_back(kept)
+
+    def close(self) -> None:
+        """Close all that is idle."""
+        while self._idle:
+            self._idle.pop().smtp.close()
+
+    async def _take(self) -> _Kept:
+        while self._idle:
+            kept = self._idle.pop()
+            if time.monotonic() - kept.since < IDLE_S:
+                try:
+                    # A server may have gone meanwhile; better to learn it now than with a message half said.
+                    await kept.smtp.rset()
+                except (aiosmtplib.SMTPException, OSError):
+                    pass
+                except BaseException:
+                    kept.smtp.close()
+                    raise
+                else:
+                    return kept
+            kept.smtp.close()
+        smtp = self._make()
+        try:
+            await smtp.connect()
+        except BaseException:
+            smtp.close()
+            raise
+        return _Kept(smtp)
+
+    def _give_back(self, kept: _Kept) -> None:
+        kept.sent += 1
+        kept.since = time.monotonic()
+        if kept.sent < MESSAGES_EACH and kept.smtp.is_connected:
+            self._idle.append(kept)
+        else:
+            kept.smtp.close()

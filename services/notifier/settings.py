@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
+from services.notifier.targets import Network
 from shared.settings import Settings as Common
 
 
@@ -29,6 +32,9 @@ class Settings(Common):
     notifier_smtp_tls: Literal["auto", "starttls", "tls", "none"] = "auto"
     """`auto` upgrades a connection where the server offers it; production should insist with one of the others."""
 
+    notifier_smtp_ca: str = ""
+    """A file of certificates that vouch for the server's; empty: the system's."""
+
     notifier_mail_from: str = "Onbelay <onbelay@localhost>"
     """The sender; the domain of its address is that of the Message-IDs, too."""
 
@@ -45,3 +51,16 @@ class Settings(Common):
 
     notifier_workers: int = Field(16, ge=1, le=256)
     """How many people one process attends to at once."""
+
+    notifier_webhook_allow: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks beside the public ones that webhooks and chats may be in: `10.20.0.0/16,fd00:20::/32`. Empty by
+    default, since who may make a webhook could otherwise reach whatever the notifier can reach."""
+
+    @field_validator("notifier_webhook_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        return (
+            [ip_network(part.strip()) for part in value.split(",") if part.strip()]
+            if isinstance(value, str)
+            else value
+        )

@@ -24,10 +24,10 @@ from pymongo.errors import PyMongoError
 
 from services.notifier.compose import Composer, people_in
 from services.notifier.domain.ledger import Entry, Outcome, entry
-from services.notifier.domain.person import Person, Reminder
+from services.notifier.domain.person import Person, Recipient, Reminder
 from services.notifier.domain.plan import begin_attempt, due_now, end_attempt, look_again_at, next_at, plan
 from services.notifier.domain.reasons import World
-from services.notifier.mail import Mailer, NotDelivered
+from services.notifier.senders import NotDelivered, Senders
 from services.notifier.store import Claim, LeaseLost, Store
 from shared import telemetry
 from shared.aggregates import Duplicate, StaleWrite
@@ -61,7 +61,8 @@ class Nudger:
         clock: domain time.
         covered: up to which domain instant all events are folded; None while that is not known.
         composer: writes messages.
-        mailer: sends them.
+        senders: send them.
+        message_domain: that of the Message-IDs.
         holdout: the share of reminders held out.
         attempts: after how many a message has failed.
         backoff_max_s: the longest wait between two, in real seconds.
@@ -74,8 +75,9 @@ class Nudger:
         clock: Clock,
         covered: Callable[[], datetime | None],
         composer: Composer,
-        mailer: Mailer,
+        senders: Senders,
         *,
+        message_domain: str,
         holdout: float,
         attempts: int,
         backoff_max_s: float,
@@ -85,7 +87,8 @@ class Nudger:
         self._clock = clock
         self._covered = covered
         self._composer = composer
-        self._mailer = mailer
+        self._senders = senders
+        self._message_domain = message_domain
         self._holdout = holdout
         self._attempts = attempts
         self._backoff_max_s = backoff_max_s
@@ -94,25 +97,33 @@ class Nudger:
 
     async def run(self) -> None:
         """Attend to people until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                try:
-                    await self._round(group)
-                except PyMongoError as error:
-                    log.warning("agendas not read", error=repr(error))
-                    await asyncio.sleep(RETRY_AWAY_S)
-                await self._clock.pause(POLL_S)
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    more = False
+                    try:
+                        more = await self._round(group)
+                    except PyMongoError as error:
+                        log.warning("agendas not read", error=repr(error))
+                        await asyncio.sleep(RETRY_AWAY_S)
+                    if not more:
+                        await self._clock.pause(POLL_S)
+        finally:
+            await self._senders.close()
 
-    async def _round(self, group: asyncio.TaskGroup) -> None:
+    async def _round(self, group: asyncio.TaskGroup) -> bool:
+        """Attend to a page of those who are due; whether there are more."""
         horizon = self._horizon(self._clock.now())
         if horizon is None:
-            return
-        for who in await self._store.due(horizon, PAGE):
+            return False
+        due = await self._store.due(horizon, PAGE)
+        for who in due:
             if who in self._busy:
                 continue
             await self._slots.acquire()
             self._busy.add(who)
             group.create_task(self._attend(*who))
+        return len(due) == PAGE
 
     def _horizon(self, now: datetime) -> datetime | None:
         """What came due up to here can be decided: all events up to then are known."""
@@ -156,7 +167,7 @@ class Nudger:
             person = claim.person
             world = await self._store.world(person, due_now(person, now, horizon), self._holdout)
             decided = plan(person, world, now, horizon)
-            message_id = self._mailer.new_message_id(uuid7())
+            message_id = f"<{uuid7()}@{self._message_domain}>"
             entries = [
                 entry(
                     found.reminder, person.person_id, uuid7(), "suppressed", now,
@@ -184,28 +195,45 @@ class Nudger:
             # Deleted or erased since it was decided: the next look finds the reason.
             await self._again(claim, attempt.tried)
             return
-        names = await self._store.names(claim.person.org_id, people_in(ready.told, ready.world))
-        message = self._composer.message(ready.person, recipient, ready.told, ready.world, names, ready.now)
         try:
-            await self._mailer.send(recipient, message, attempt.message_id, ready.now)
+            channel = await self._hand_over(ready, recipient, attempt.message_id)
         except NotDelivered as failure:
             log.warning("not sent", message_id=attempt.message_id, tried=attempt.tried, reason=failure.reason)
             if failure.for_good or attempt.tried >= self._attempts:
-                await self._end(claim, ready, attempt.message_id, "failed", failure.reason)
+                await self._end(claim, ready, "failed", attempt.message_id, failure.channel, failure.reason)
             else:
                 await self._again(claim, attempt.tried)
         else:
-            await self._end(claim, ready, attempt.message_id, "sent", None)
+            await self._end(claim, ready, "sent", attempt.message_id, channel)
+
+    async def _hand_over(self, ready: _Ready, recipient: Recipient, message_id: str) -> str:
+        person = ready.person
+        try:
+            names = await self._store.names(person.org_id, people_in(ready.told, ready.world))
+            message = self._composer.message(person, recipient, ready.told, ready.world, names, ready.now)
+            return await self._senders.send(recipient, message, message_id, ready.now)
+        except (NotDelivered, PyMongoError):
+            raise
+        except Exception as error:
+            # A fault of ours: it counts as a failed attempt, for no person to be stuck with one message for ever.
+            log.exception("not written", message_id=message_id)
+            raise NotDelivered("internal", for_good=False) from error
 
     async def _end(
-        self, claim: Claim, ready: _Ready, message_id: str, outcome: Outcome, reason: str | None
+        self,
+        claim: Claim,
+        ready: _Ready,
+        outcome: Outcome,
+        message_id: str,
+        channel: str | None,
+        reason: str | None = None,
     ) -> None:
         async with self._clock.deciding():
             now = self._clock.now()
             entries = [
                 entry(
                     reminder, claim.person.person_id, uuid7(), outcome, now,
-                    reason=reason, message_id=message_id, channel=self._mailer.kind,
+                    reason=reason, message_id=message_id, channel=channel,
                 )
                 for reminder in ready.told
             ]  # fmt: skip
