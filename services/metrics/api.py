@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
@@ -12,7 +13,7 @@ from services.metrics.domain import nudges as nudge_numbers
 from services.metrics.domain import risk
 from services.metrics.domain.answer import of_few, of_many
 from services.metrics.domain.days import Asked, Granularity, asked
-from services.metrics.domain.explain import contributions, reasons, sums_of
+from services.metrics.domain.explain import Reason, contributions, part_of, reasons
 from services.metrics.domain.fold import PROGRAMS
 from services.metrics.store import Store
 from shared import http
@@ -25,6 +26,8 @@ ManyScope = Literal["programs", "orgs"]
 _FEW: tuple[FewScope, ...] = ("goals", "mentorships", "people")
 _MANY: tuple[ManyScope, ...] = ("programs", "orgs")
 _UNKNOWN = "Nothing is known of this."
+_REASONS_KEPT = 5_000
+"""A page is picked from the events behind a number as they are read: those of a big program need not fit."""
 
 
 class WindowIn(Params):
@@ -42,7 +45,7 @@ class NumbersIn(WindowIn):
 
 
 class ExplainIn(WindowIn):
-    """A window, and a number by its name in answers, such as `goals.missed`."""
+    """A window, and a number by its name in answers, such as `goals.missed`, or `by_role.mentor.goals.missed`."""
 
     number: str
 
@@ -71,14 +74,15 @@ class Numbers:
         self._store = store
         self._clock = clock
 
-    def asked(self, params: WindowIn | NudgesIn) -> Asked:
-        """The window of a request.
+    def asked(
+        self, start: dt.date | None = None, end: dt.date | None = None, as_of: dt.date | None = None
+    ) -> Asked:
+        """The window of a request; by default the 28 days up to today.
 
         Raises:
             Unprocessable: it is none.
         """
-        as_of = params.as_of if isinstance(params, WindowIn) else None
-        return asked(params.from_, params.to, as_of, self._clock.now().date())
+        return asked(start, end, as_of, self._clock.now().date())
 
     async def programs(self, org_id: str) -> list[str]:
         """The organization's programs."""
@@ -105,16 +109,18 @@ class Numbers:
         self, caller: Caller, scope: FewScope | ManyScope, id_: str, window: Asked, number: str, page: Page
     ) -> dict[str, Any]:
         """The events behind a number."""
-        sums_of(number)
+        part = part_of(number)
         if scope in _FEW:
             await self._allowed(caller, scope, id_)
         else:
             await self._known(caller.org_id, scope, id_)
-        items = [item async for item in self._store.items(caller.org_id, scope, id_, window)]
-        found = reasons(items, window, number)
-        if page.after is not None:
-            after = (page.after.at, page.after.id)
-            found = [reason for reason in found if (reason.time, reason.key) < after]
+        after = None if page.after is None else (page.after.at, page.after.id)
+        found: list[Reason] = []
+        async for item in self._store.items(caller.org_id, scope, id_, window):
+            found += (each for each in reasons(item, window, part) if after is None or each.order < after)
+            if len(found) > _REASONS_KEPT:
+                found = heapq.nlargest(page.fetch, found, key=lambda reason: reason.order)
+        found.sort(key=lambda reason: reason.order, reverse=True)
         return page.listing(
             found, lambda reason: Position(reason.time, reason.key), lambda reason: reason.shown()
         )
@@ -182,7 +188,7 @@ def routes(numbers: Numbers) -> Router:
     @router.get("/v1/metrics/nudges", scopes=[http.METRICS])
     async def nudges(params: Annotated[NudgesIn, Query()], caller: Caller) -> Reply:
         """How many nudges were sent, and how often the recipient did what was asked for within 48 hours."""
-        return await numbers.nudges(caller.org_id, numbers.asked(params))
+        return await numbers.nudges(caller.org_id, numbers.asked(params.from_, params.to))
 
     for scope in _FEW:
         _few_route(router, numbers, scope)
@@ -198,7 +204,9 @@ def _few_route(router: Router, numbers: Numbers, scope: FewScope) -> None:
     @router.get(path, scopes=scopes, refusals=[404], summary=f"Numbers of {scope}")
     async def read(id: ThingId, params: Annotated[NumbersIn, Query()], caller: Caller) -> Reply:
         """The numbers in a window; with `granularity`, also bucket by bucket."""
-        return await numbers.few(caller, scope, id, numbers.asked(params), params.granularity)
+        return await numbers.few(
+            caller, scope, id, numbers.asked(params.from_, params.to, params.as_of), params.granularity
+        )
 
     _explain_route(router, numbers, scope, scopes)
 
@@ -209,7 +217,9 @@ def _many_route(router: Router, numbers: Numbers, scope: ManyScope) -> None:
     @router.get(path, scopes=[http.METRICS], refusals=[404], summary=f"Numbers of {scope}")
     async def read(id: ThingId, params: Annotated[NumbersIn, Query()], caller: Caller) -> Reply:
         """The numbers in a window; with `granularity`, also bucket by bucket. Over fewer than 5 people: none."""
-        return await numbers.many(caller.org_id, scope, id, numbers.asked(params), params.granularity)
+        return await numbers.many(
+            caller.org_id, scope, id, numbers.asked(params.from_, params.to, params.as_of), params.granularity
+        )
 
     _explain_route(router, numbers, scope, [http.PROGRAMS])
 
@@ -225,7 +235,8 @@ def _explain_route(router: Router, numbers: Numbers, scope: FewScope | ManyScope
         id: ThingId, params: Annotated[ExplainIn, Query()], page: Page, caller: Caller
     ) -> Reply:
         """Each event with the day it counts on and its weight; the weights of a count add up to it."""
-        return await numbers.explain(caller, scope, id, numbers.asked(params), params.number, page)
+        window = numbers.asked(params.from_, params.to, params.as_of)
+        return await numbers.explain(caller, scope, id, window, params.number, page)
 
 
 def _midnight(day: int) -> dt.datetime:

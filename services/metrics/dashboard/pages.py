@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.metrics.api import Numbers, NumbersIn, RiskIn
+from services.metrics.api import Numbers, RiskIn
 from services.metrics.dashboard import view
 from services.metrics.dashboard.session import Sessions, require_same_origin
 from services.metrics.domain.days import Granularity
@@ -75,7 +75,7 @@ class Dashboard:
         if program_id is None:
             return self.page("programs.html", programs=programs, person=caller.person_id)
         granularity: Granularity = next((g for g in GRANULARITIES if g == asked["granularity"]), "week")
-        window = self._numbers.asked(NumbersIn(from_=_date("from", asked), to=_date("to", asked)))
+        window = self._numbers.asked(_date("from", asked), _date("to", asked))
         answer = await self._numbers.many(caller.org_id, "programs", program_id, window, granularity)
         at_risk = None
         if caller.has(http.PROGRAMS):

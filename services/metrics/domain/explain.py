@@ -11,7 +11,7 @@ from services.metrics.domain import diary
 from services.metrics.domain.days import Asked, day_of, shown_day
 from services.metrics.domain.diary import Entry
 from services.metrics.domain.goal import Line
-from services.metrics.domain.numbers import EXPLAINED, NO_ROLE, Contribution
+from services.metrics.domain.numbers import EXPLAINED, NO_ROLE, ROLES, Contribution
 from shared.errors import Unprocessable
 
 
@@ -46,6 +46,11 @@ class Reason(NamedTuple):
     counts_on: int
     weight: int
 
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """Sorts and pages."""
+        return self.time, self.key
+
     def shown(self) -> dict[str, Any]:
         """As an answer shows it."""
         return {
@@ -68,32 +73,41 @@ def contributions(items: Iterable[Item], as_of: int) -> list[Contribution]:
     ]
 
 
-def sums_of(number: str) -> tuple[str, ...]:
-    """The sums that a number, named as in answers (`goals.missed`), is made of.
+class Explained(NamedTuple):
+    """A number by the sums that it is made of, in one role or in all."""
+
+    sums: tuple[str, ...]
+    role: str | None = None
+
+
+def part_of(number: str) -> Explained:
+    """A number as it is named in answers: `goals.missed`, `by_role.mentor.goals.missed`.
 
     Raises:
         Unprocessable: there is no such number, or it is not made of events.
     """
-    found = EXPLAINED.get(number)
-    if found is None:
-        raise Unprocessable.parameter("number", f"One of {', '.join(EXPLAINED)}.")
-    return found
+    role, name = None, number
+    head, _, rest = number.partition(".")
+    if head == "by_role":
+        role, _, name = rest.partition(".")
+    found = EXPLAINED.get(name)
+    if found is None or role not in (None, *ROLES):
+        raise Unprocessable.parameter(
+            "number",
+            f"One of {', '.join(EXPLAINED)}; or such a one in a role, as by_role.mentor.goals.missed.",
+        )
+    return Explained(found, role)
 
 
-def reasons(items: Iterable[Item], asked: Asked, number: str, role: str | None = None) -> list[Reason]:
-    """The events behind a number, newest first; the weights of a plain count add up to it.
+def reasons(item: Item, asked: Asked, explained: Explained) -> Iterable[Reason]:
+    """What an event has to do with a number; the weights of all events add up to a plain count.
 
     Of a share these are the events of both its sides; of `confidence_mean` the check-ins that told one. `open`
     counts from the beginning, all else from the window's start.
     """
-    names = frozenset(sums_of(number))
+    if day_of(item.time) > asked.as_of or explained.role not in (None, item.role):
+        return
     start, end = asked.window
-    found = [
-        Reason(item.time, f"{item.id}.{index}", item, day, amount)
-        for item in items
-        if day_of(item.time) <= asked.as_of and role in (None, item.role)
-        for index, (name, day, amount) in enumerate(item.weights)
-        if name in names and day <= end and (day >= start or name == "open")
-    ]
-    found.sort(key=lambda reason: (reason.time, reason.key), reverse=True)
-    return found
+    for index, (name, day, amount) in enumerate(item.weights):
+        if name in explained.sums and day <= end and (day >= start or name == "open"):
+            yield Reason(item.time, f"{item.id}.{index}", item, day, amount)

@@ -23,7 +23,7 @@ WINDOW = {"from": START.isoformat(), "to": END.isoformat()}
 
 async def signed_in(system: System, org: str, scope: str = METRICS) -> httpx.AsyncClient:
     """A browser after signing in."""
-    browser = httpx.AsyncClient(base_url=system.urls["metrics"], timeout=30)
+    browser = system.anonymous("metrics")
     response = await browser.post("/sign-in", data={"token": system.token("hr", org, scope)})
     assert response.status_code == 303
     assert response.headers["location"] == "/"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.metrics.domain.answer import of_few, of_many
 from services.metrics.domain.days import Asked, Window, buckets
-from services.metrics.domain.explain import contributions, reasons
+from services.metrics.domain.explain import contributions, part_of, reasons
 from services.metrics.domain.numbers import EXPLAINED
 from services.metrics.domain.withheld import FEWEST, NOTICE
 from tests.unit.metrics.folded import Folded
@@ -158,7 +158,13 @@ class TestExplain:
                 continue
             group, _, name = number.rpartition(".")
             shown = answer[group][name] if group else answer[name]
-            assert sum(reason.weight for reason in reasons(items, asked, number)) == shown
+            part = part_of(number)
+            assert sum(reason.weight for item in items for reason in reasons(item, asked, part)) == shown
+            for role in ROLES:
+                by_role = answer["by_role"][role]
+                shown = by_role[group][name] if group else by_role[name]
+                part = part_of(f"by_role.{role}.{number}")
+                assert sum(reason.weight for item in items for reason in reasons(item, asked, part)) == shown
 
 
 class TestBuckets:
