@@ -114,11 +114,11 @@ def fraction(measure: contract.Measure, reached: contract.Progress) -> float | N
 def _share(value: float, start: float, end: float) -> float | None:
     if start == end:
         return None
-    share = (value - start) / (end - start)
-    if not math.isfinite(share):
+    way, gone = end - start, value - start
+    if not (math.isfinite(way) and math.isfinite(gone)):
         # The differences of huge numbers overflow; those of their halves do not.
-        share = (value / 2 - start / 2) / (end / 2 - start / 2)
-    return min(1.0, max(0.0, share))
+        way, gone = end / 2 - start / 2, value / 2 - start / 2
+    return min(1.0, max(0.0, gone / way))
 
 
 def _behind_pace(goal: Goal, fraction: float, now: datetime) -> bool:
