@@ -227,19 +227,14 @@ class Store:
                 ordered=False,
                 session=session,
             )
-        await self._save_agendas(replica, batch, now, session)
+        await self._save_agendas(replica, now, session)
 
-    async def _save_agendas(self, replica: Replica, batch: Batch, now: datetime, session: Session) -> None:
+    async def _save_agendas(self, replica: Replica, now: datetime, session: Session) -> None:
         added: dict[tuple[str, str], list[Reminder]] = {}
         for addressed in replica.addressed:
             who = (addressed.reminder.org_id, addressed.person_id)
             added.setdefault(who, []).append(addressed.reminder)
-        erased = {
-            (r.org_id, r.data.person_id): replica.erased[r.data.person_id]
-            for r in batch.records
-            if r.type == "PersonErased"
-        }
-        people = {person_key(*who): who for who in {*added, *erased}}
+        people = {person_key(*who): who for who in {*added, *replica.erased}}
         if not people:
             return
         documents = {
@@ -254,7 +249,7 @@ class Store:
             known = Person(person_id=person_id, org_id=org_id) if before is None else _person(before)
             after = put(known, added.get((org_id, person_id), ()))
             unset: tuple[str, ...] = ()
-            at = erased.get((org_id, person_id))
+            at = replica.erased.get((org_id, person_id))
             if at is not None:
                 after = erase(after, at)
                 unset = ("idem",)

@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import Field
 
 from services.notifier.domain.kinds import KINDS
-from services.notifier.domain.ledger import Entry
+from services.notifier.domain.ledger import Entry, shown_to_others
 from services.notifier.store import Store
 from shared.http import (
     PARTICIPATE,
@@ -57,7 +57,7 @@ def routes(store: Store) -> Router:
         if when:
             asked["at"] = when
         rows = await store.nudges(caller.org_id, {"$and": [asked, visible_to(caller)]}, page)
-        return page.listing(rows, lambda row: Position(row.at, row.nudge_id), shown)
+        return page.listing(rows, lambda row: Position(row.at, row.nudge_id), lambda row: shown(row, caller))
 
     return router
 
@@ -76,8 +76,9 @@ def visible_to(caller: Caller) -> Doc:
     return {"$or": [own, others]} if caller.has(PARTICIPATE) else others
 
 
-def shown(entry: Entry) -> dict[str, Any]:
-    """An entry as the ledger tells it."""
+def shown(entry: Entry, caller: Caller) -> dict[str, Any]:
+    """An entry as the ledger tells it; to its recipient, with a token of their own, all that decided it."""
+    own = entry.recipient_id == caller.person_id and caller.has(PARTICIPATE) and not caller.acts_as
     body = {
         "nudge_id": entry.nudge_id,
         "recipient_id": entry.recipient_id,
@@ -86,7 +87,7 @@ def shown(entry: Entry) -> dict[str, Any]:
         "period": entry.period,
         "outcome": entry.outcome,
         "rule": entry.rule,
-        "because": entry.because,
+        "because": entry.because if own else shown_to_others(entry),
         "at": format_instant(entry.at),
     }
     body |= {name: value for name in _OPTIONAL if (value := getattr(entry, name)) is not None}

@@ -93,10 +93,9 @@ def of_goal(
                     as_role=role,
                 )
         case contract.GoalMissRetracted():
-            people = dict.fromkeys([after.owner_id, after.counterpart_id])
-            if mentorship is not None and mentorship.coordinator_id is not None:
-                people[mentorship.coordinator_id] = None
-            for person_id in people:
+            # Whoever may have been told of the miss; whether they were is asked when it is said.
+            coordinators = mentorship.coordinated_by if mentorship is not None else ()
+            for person_id in dict.fromkeys([after.owner_id, after.counterpart_id, *coordinators]):
                 yield told(
                     "miss_withdrawn",
                     person_id,

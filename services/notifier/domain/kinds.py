@@ -80,7 +80,7 @@ KINDS = {
         Kind("goal_met", "at once", of_revision=True),
         Kind("miss_withdrawn", "at the retraction, to those who were told of the miss"),
         Kind("acknowledge_check_in", "1 workday after an owner's check-in, if not acknowledged"),
-        Kind("proposal_waiting", "at once"),
+        Kind("proposal_waiting", "at once", met_ends_it=True),
         Kind("dispute_waiting", "at once", of_revision=True),
         Kind(
             "renegotiate",

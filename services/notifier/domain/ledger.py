@@ -102,5 +102,17 @@ def entry(
     )
 
 
+_TELLING = {"superseded": ("by", "until"), "checked_in": ("checked_in_at",)}
+
+
+def shown_to_others(made: Entry) -> dict[str, Any]:
+    """What decided it, as others than its recipient may read it.
+
+    Without what would tell that a sensitive check-in was logged, or when.
+    """
+    hidden = _TELLING.get(made.reason or "", ())
+    return {name: fact for name, fact in made.because.items() if name not in hidden}
+
+
 def _said(reminder: Reminder) -> dict[str, Any]:
     return {} if reminder.says is None else {"says": reminder.says}

@@ -14,7 +14,8 @@ from shared import events as contract
 class Mentorship(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who takes part, whether it goes on, and which expectations hold.
 
-    `proposed_version` is the newest version told of, `agreed_version` the one in force; 0 is none.
+    `proposed_version` is the newest version told of, `agreed_version` the one in force; 0 is none. `coordinated_by`
+    has everybody who ever coordinated it.
     """
 
     mentorship_id: str
@@ -24,6 +25,7 @@ class Mentorship(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mentee_id: str
     leader_id: str | None = None
     coordinator_id: str | None = None
+    coordinated_by: tuple[str, ...] = ()
     time_zone: str
     state: Literal["active", "paused", "ended"] = "active"
     resumed_at: datetime | None = None
@@ -52,6 +54,7 @@ def begin(event: contract.MentorshipStarted) -> Mentorship:
         mentee_id=event.mentee_id,
         leader_id=event.leader_id,
         coordinator_id=event.coordinator_id,
+        coordinated_by=_and((), event.coordinator_id),
         time_zone=event.time_zone,
     )
 
@@ -65,6 +68,7 @@ def evolve(known: Mentorship, event: contract.Event) -> Mentorship:
                 known,
                 leader_id=event.leader_id,
                 coordinator_id=event.coordinator_id,
+                coordinated_by=_and(known.coordinated_by, event.coordinator_id),
                 time_zone=event.time_zone,
             )
         case contract.MentorshipPaused():
@@ -84,3 +88,7 @@ def evolve(known: Mentorship, event: contract.Event) -> Mentorship:
             )
         case _:
             return known
+
+
+def _and(known: tuple[str, ...], coordinator_id: str | None) -> tuple[str, ...]:
+    return known if coordinator_id is None or coordinator_id in known else (*known, coordinator_id)

@@ -50,8 +50,9 @@ class Plan:
 def decided_at(person: Person, reminder: Reminder, now: datetime | None = None) -> datetime:
     """The first instant, from `now` on if given, at which the reminder can be decided.
 
-    Quiet hours, days off, the daily message and a spent budget postpone; they decide nothing. For a person who
-    cannot be written to at all there is nothing to wait for.
+    Quiet hours, days off, the daily message and a spent budget postpone; they decide nothing. A request for help
+    waits for quiet hours and days off alone. For a person who cannot be written to at all there is nothing to
+    wait for.
     """
     rhythm = person.rhythm_for(reminder)
     due = due_time(reminder.moment, rhythm)
@@ -59,10 +60,11 @@ def decided_at(person: Person, reminder: Reminder, now: datetime | None = None) 
     urgent = KINDS[reminder.kind].urgent
     if recipient is None or (urgent and recipient.help_any_time):
         return due
-    found = rhythm.opportunity(due)
+    chance = rhythm.awake if urgent else rhythm.opportunity
+    found = chance(due)
     if now is not None and found < now:
         # Late, after an outage: now, unless now is a time of rest.
-        found = now if not rhythm.rests(now) else rhythm.opportunity(now)
+        found = now if not rhythm.rests(now) else chance(now)
     if urgent:
         return found
     while person.is_spent(rhythm.day(found)):

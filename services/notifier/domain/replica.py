@@ -41,7 +41,7 @@ class Replica:
         mentorships, goals: by id; of a mentorship that resumes, all goals.
         addressed: reminders for agendas, in the order of their causes.
         acknowledged: (check-in, person).
-        erased: people, and the instant of their erasure.
+        erased: (organization, person), and the instant of their erasure.
         changed_mentorships, changed_goals: ids of what is not as it was.
     """
 
@@ -49,7 +49,7 @@ class Replica:
     goals: dict[str, Goal] = field(default_factory=dict)
     addressed: list[Addressed] = field(default_factory=list)
     acknowledged: set[tuple[str, str]] = field(default_factory=set)
-    erased: dict[str, datetime] = field(default_factory=dict)
+    erased: dict[tuple[str, str], datetime] = field(default_factory=dict)
     changed_mentorships: set[str] = field(default_factory=set)
     changed_goals: set[str] = field(default_factory=set)
 
@@ -66,7 +66,7 @@ def fold(replica: Replica, happened: Happened) -> None:
     """Take in one event. Events of one subject come in their order, each once."""
     event = happened.event
     if isinstance(event, contract.PersonErased):
-        replica.erased[event.person_id] = event.at
+        replica.erased[event.org_id, event.person_id] = event.at
     elif isinstance(event, contract.CheckInAcknowledged):
         replica.acknowledged.add((event.checkin_id, event.acknowledged_by))
     elif isinstance(event, _OF_MENTORSHIP):

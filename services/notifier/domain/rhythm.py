@@ -87,15 +87,21 @@ class Rhythm:
             yield from sorted(found)
 
     def daily_slot(self, instant: datetime) -> datetime:
-        """The first daily message at or after `instant`: at 09:00 on a workday, or when quiet hours end."""
+        """The first daily message at or after `instant`: at 09:00 on a workday, or when quiet hours end on it."""
         first = self.day(instant)
         for offset in range(-1, _LOOK_AHEAD_DAYS):
             day = first + offset * _DAY
             if day.weekday() in self.workdays:
-                slot = self.awake(self.at(day, NINE))
+                slot = self._slot_of(day)
                 if slot >= instant:
                     return slot
         raise ValueError("this person always rests")
+
+    def _slot_of(self, workday: date) -> datetime:
+        nine = self.at(workday, NINE)
+        if self.quiet is None or not self.rests(nine):
+            return nine
+        return self.awake(self.at(workday, self.quiet.end))
 
     def opportunity(self, instant: datetime) -> datetime:
         """The first instant from `instant` on at which a message may go: by quiet hours, days off and delivery."""

@@ -72,7 +72,7 @@ class Story:
         """Events that were recorded `at` are taken in now."""
         for event in events:
             fold(self.replica, Happened(event, uuid7(), at))
-        for person_id, erased_at in self.replica.erased.items():
+        for (_, person_id), erased_at in self.replica.erased.items():
             self.people[person_id] = erase(self._person(person_id), erased_at)
         self.replica.erased.clear()
         for addressed in self.replica.addressed:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.notifier.domain.ledger import shown_to_others
 from shared import events as contract
 from shared.ids import uuid7
 from tests.unit.notifier.story import (
@@ -383,6 +384,18 @@ class TestGoalMetAndMissWithdrawn:
         assert story.said("miss_withdrawn") == [(MENTEE, "sent", "2026-11-16 12:00")]
         assert story.said("goal_missed", MENTOR) == [(MENTOR, "withdrawn", "2026-11-17 17:01")]
 
+    def test_a_miss_is_withdrawn_from_who_coordinated_then_too(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        story.passes(berlin("2026-11-20 12:00"))
+        successor = story.pair.started(coordinator_id="coordinator-2")
+        facts = {name: getattr(successor, name) for name in contract.MentorshipStarted.__struct_fields__}
+        at = berlin("2026-11-23 12:00")
+        story.happens(at, contract.MentorshipChanged(**facts, changed=["coordinator_id"]))
+        story.happens(at, retracted(story, at), met(story, at))
+        story.passes(berlin("2026-11-30 00:00"))
+        assert {person for person, _, _ in story.said("miss_withdrawn")} == {MENTEE, MENTOR, COORDINATOR}
+
     def test_nobody_is_told_of_a_miss_that_was_taken_back_in_their_quiet_hours(self, story: Story) -> None:
         story.somebody(MENTEE)
         story.happens(MONDAY, goal(story, due_at=berlin("2026-11-13 23:00")))
@@ -453,6 +466,14 @@ class TestWhatWaitsForSomebody:
         )
         story.passes(berlin("2026-11-04 09:00"))
         assert story.said("proposal_waiting") == [(MENTOR, "closed", "2026-11-04 08:00")]
+
+    def test_a_proposal_about_a_goal_that_was_met_meanwhile_is_not_mentioned(self, story: Story) -> None:
+        story.somebody(MENTOR)
+        story.happens(MONDAY, goal(story))
+        at = berlin("2026-11-03 21:00")
+        story.happens(at, self._proposed(story, at, revision=1), met(story, at))
+        story.passes(berlin("2026-11-04 09:00"))
+        assert story.said("proposal_waiting") == [(MENTOR, "met", "2026-11-04 08:00")]
 
     def test_a_dispute_for_the_counterpart(self, story: Story) -> None:
         miss = berlin("2026-11-13 17:01")
@@ -562,6 +583,25 @@ class TestHelpRequested:
         story.happens(self.AT, self.ask(story))
         story.passes(berlin("2026-11-07 00:00"))
         assert story.said("help_requested") == [(MENTOR, "sent", "2026-11-06 22:00")]
+
+    def test_does_not_wait_for_the_daily_message(self, story: Story) -> None:
+        story.somebody(MENTOR, delivery="daily")
+        story.happens(MONDAY, goal(story))
+        story.happens(berlin("2026-11-05 12:00"), self.ask(story))
+        story.passes(berlin("2026-11-06 00:00"))
+        assert story.said("help_requested") == [(MENTOR, "sent", "2026-11-05 12:00")]
+
+    def test_is_not_told_by_what_the_ledger_shows_to_others(self, story: Story) -> None:
+        story.happens(MONDAY, goal(story))
+        story.happens(berlin("2026-11-06 12:00"), self.ask(story, sensitive=True))
+        story.passes(DUE)
+        of_mentee = {(made.kind, made.reason): made for made in story.ledger if made.recipient_id == MENTEE}
+        held_back = of_mentee["goal_due_soon", "superseded"]
+        answered = of_mentee["check_in_due", "checked_in"]
+        assert held_back.because["by"] == "help_requested"
+        assert answered.because["checked_in_at"] == "2026-11-06T11:00:00Z"
+        for made in (held_back, answered):
+            assert set(shown_to_others(made)) == {"event", "event_id", "event_at"}
 
     def test_gives_no_event(self, story: Story) -> None:
         story.happens(MONDAY, goal(story))

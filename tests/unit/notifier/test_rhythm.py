@@ -64,6 +64,11 @@ class TestTheDailyMessage:
         late = Rhythm(BERLIN, quiet=QuietHours(time(22), time(10, 30)), daily=True)
         assert late.opportunity(berlin("2026-11-04 09:00")) == berlin("2026-11-04 10:30")
 
+    def test_comes_on_its_own_day_to_who_is_awake_at_night(self) -> None:
+        monday_night = Rhythm(BERLIN, frozenset({0}), QuietHours(time(1), time(0)), daily=True)
+        assert monday_night.opportunity(berlin("2026-11-04 09:00")) == berlin("2026-11-09 00:00")
+        assert monday_night.opportunity(berlin("2026-11-09 00:00")) == berlin("2026-11-09 00:00")
+
 
 class TestWhenTheClocksChange:
     def test_quiet_hours_that_end_in_the_gap_end_with_it(self) -> None:
