@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -18,53 +18,63 @@ from services.metrics.domain.mentorship import Mentorship
 from services.metrics.domain.numbers import NO_ROLE
 from shared.time import format_instant
 
+Kind = Literal["text", "instant", "integer", "number", "boolean", "json"]
+
+
+class Column(NamedTuple):
+    """A column, and what its cells hold; `json` for what has parts."""
+
+    name: str
+    kind: Kind = "text"
+
+
 GOALS = (
-    "goal_id",
-    "mentorship_id",
-    "program_id",
-    "owner_id",
-    "owner_role",
-    "counterpart_id",
-    "title",
-    "measure",
-    "deadline",
-    "due_at",
-    "check_in_every_days",
-    "state",
-    "revision",
-    "fraction",
-    "set_at",
-    "met_at",
-    "missed_at",
-    "dispute",
+    Column("goal_id"),
+    Column("mentorship_id"),
+    Column("program_id"),
+    Column("owner_id"),
+    Column("owner_role"),
+    Column("counterpart_id"),
+    Column("title"),
+    Column("measure", "json"),
+    Column("deadline", "json"),
+    Column("due_at", "instant"),
+    Column("check_in_every_days", "integer"),
+    Column("state"),
+    Column("revision", "integer"),
+    Column("fraction", "number"),
+    Column("set_at", "instant"),
+    Column("met_at", "instant"),
+    Column("missed_at", "instant"),
+    Column("dispute"),
 )
 CHECK_INS = (
-    "checkin_id",
-    "mentorship_id",
-    "program_id",
-    "goal_id",
-    "author_id",
-    "author_role",
-    "occurred_at",
-    "logged_at",
-    "progress",
-    "confidence",
-    "realistic",
-    "attainable",
-    "acknowledgements",
+    Column("checkin_id"),
+    Column("mentorship_id"),
+    Column("program_id"),
+    Column("goal_id"),
+    Column("author_id"),
+    Column("author_role"),
+    Column("occurred_at", "instant"),
+    Column("logged_at", "instant"),
+    Column("progress", "json"),
+    Column("confidence", "integer"),
+    Column("realistic", "boolean"),
+    Column("attainable", "boolean"),
+    Column("acknowledgements", "json"),
 )
 MENTORSHIPS = (
-    "mentorship_id",
-    "program_id",
-    "mentor_id",
-    "mentee_id",
-    "leader_id",
-    "coordinator_id",
-    "time_zone",
-    "check_in_every_days",
-    "state",
-    "started_at",
-    "ended_at",
+    Column("mentorship_id"),
+    Column("program_id"),
+    Column("mentor_id"),
+    Column("mentee_id"),
+    Column("leader_id"),
+    Column("coordinator_id"),
+    Column("time_zone"),
+    Column("check_in_every_days", "integer"),
+    Column("state"),
+    Column("started_at", "instant"),
+    Column("ended_at", "instant"),
 )
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula when it comes first (OWASP, CSV injection)."""
@@ -157,4 +167,11 @@ def cell(value: Any) -> str:
         return f"'{value}" if value.startswith(FORMULAS) else value
     if isinstance(value, datetime):
         return format_instant(value)
+    return msgspec.json.encode(value).decode()
+
+
+def typed(value: Any) -> Any:
+    """A value for a column that knows its kind: as it is, but what has parts as JSON."""
+    if value is None or isinstance(value, str | int | float | datetime):
+        return value
     return msgspec.json.encode(value).decode()
