@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from services.goals.domain import pause as pauses
 from services.goals.domain.deadline import Deadline
 from services.goals.domain.evidence import CheckIn
-from services.goals.domain.goal import Changes, Fact, Goal, GoalSet, Missed, Terms, Words, evolved
+from services.goals.domain.goal import Change, Changes, Fact, Goal, GoalSet, Missed, Terms, Words, evolved
 from services.goals.domain.mentorship import Ended, Facts, Mentorship, Paused, Resumed, Started, evolve
 from services.goals.domain.progress import Measure, Progress
 from services.goals.domain.revision import Revise
@@ -135,7 +135,7 @@ def asked(by: str = "mentee", *, at: datetime = NOW, reason: str | None = None, 
     """A revision that somebody wants: only what is named changes."""
     return Revise(
         by=by,
-        changes=Changes(names=tuple(changes), **changes),
+        changes=Changes(names=cast(tuple[Change, ...], tuple(changes)), **changes),
         reason=reason,
         proposal_id=f"p-{next(_numbers):04d}",
         at=at,
