@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +12,9 @@ from pathlib import Path
 from deploy.local import folder, issuer
 from deploy.local.children import StartFailed
 from deploy.local.folder import Folder
+from deploy.local.foreground import in_foreground
 from deploy.local.jars import BadJar, kafka_jars
 from deploy.local.stack import Options, Stack, say
-
-STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +91,7 @@ def _up(options: argparse.Namespace) -> int:
     try:
         with where.locked():
             kafka_jars()
-            asyncio.run(run(where, wanted))
+            asyncio.run(in_foreground(where, wanted, _describe))
     except (folder.InUse, folder.PortTaken, StartFailed, BadJar) as error:
         say(str(error))
         return 1
@@ -103,37 +101,10 @@ def _up(options: argparse.Namespace) -> int:
     return 0
 
 
-async def run(where: Folder, options: Options) -> None:
-    """Run a stack until SIGINT, SIGTERM or SIGHUP; a second one of them ends it without waiting.
-
-    Raises:
-        PortTaken, StartFailed: it did not come up; all is stopped again.
-    """
-    stack = Stack(where, options)
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-
-    def stop() -> None:
-        if stopped.is_set():
-            stack.kill()
-        stopped.set()
-
-    for number in STOPPED_BY:
-        loop.add_signal_handler(number, stop)
-    starting = asyncio.create_task(stack.start())
-    stopping = asyncio.create_task(stopped.wait())
-    try:
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-            print(json.dumps(stack.description), flush=True)
-            await stopping
-    finally:
-        starting.cancel()
-        stopping.cancel()
-        await asyncio.gather(starting, stopping, return_exceptions=True)
-        say("stopping")
-        await stack.stop()
+async def _describe(stack: Stack) -> None:
+    """Say where everything is, and stay."""
+    print(json.dumps(stack.description), flush=True)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

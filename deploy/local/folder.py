@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,10 @@ class InUse(Exception):
     """Another process runs a stack in this folder."""
 
 
+class NotAStack(Exception):
+    """A folder holds something else than a stack, and is not emptied for one."""
+
+
 class PortTaken(Exception):
     """Something else listens on a port that is needed."""
 
@@ -62,12 +67,18 @@ class Folder:
         return self.logs / f"{name}.log"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, fresh: bool = False) -> Iterator[None]:
         """Hold the folder. The kernel lets go of it when this process ends, however it does.
+
+        Args:
+            fresh: remove what an earlier stack left in it.
 
         Raises:
             InUse: another process holds it.
+            NotAStack: it is to be fresh, and holds what no stack left.
         """
+        if fresh and self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "lock").is_file():
+            raise NotAStack(f"{self.path} holds something else than a stack: name another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a+") as file:
             try:
@@ -79,7 +90,15 @@ class Folder:
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
+            if fresh:
+                self._empty()
             yield
+
+    def _empty(self) -> None:
+        for part in (self.keys, self.kafka, self.mongo, self.mail, self.logs):
+            shutil.rmtree(part, ignore_errors=True)
+        for file in (self.description, self.path / "ports.json"):
+            file.unlink(missing_ok=True)
 
     def issuer(self) -> Issuer:
         """The token issuer, made at first use."""

@@ -7,29 +7,31 @@ can say, and takes nothing from the services.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from deploy.local.demo.program import Acknowledge, Calendar, CheckIn, Measure, Program, Revise, SetGoal, Step
-from shared.time import end_of_day, local_date
+from shared.time import end_of_day, local_date, workdays_before
 
 GRACE = timedelta(seconds=60)
 DAY = timedelta(days=1)
 FEWEST_PEOPLE = 5
 ROLES = ("mentor", "mentee", "leader")
 WITHHELD = {"withheld": f"fewer than {FEWEST_PEOPLE} people"}
+REMINDED_AT = time(9)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Something that happens by itself: an event of that type about that goal, decided from `at` on."""
+    """Something that happens by itself at `at`: an event of that type about that goal, of a reminder that `kind`."""
 
     at: datetime
     type: str
     goal: str
+    kind: str | None = None
 
 
 @dataclass(slots=True)
@@ -41,90 +43,100 @@ class Tally:
     said: Counter[str] = field(default_factory=Counter)
     confidences: list[int] = field(default_factory=list)
 
-    def add(self, other: Tally) -> None:
-        """Add what another counted."""
-        self.goals += other.goals
-        self.check_ins += other.check_ins
-        self.said += other.said
-        self.confidences += other.confidences
-
     def numbers(self) -> dict[str, Any]:
         """As metrics answers them."""
         kinds = ("set", "met", "met_late", "missed", "retracted", "dropped", "revised", "eased", "open")
         goals = {kind: self.goals[kind] for kind in kinds}
         check_ins = {kind: self.check_ins[kind] for kind in ("logged", "lapsed", "acknowledged")}
+        mean = math.fsum(self.confidences) / len(self.confidences) if self.confidences else None
         return {
             "goals": goals,
             "follow_through": _share(goals["met"], goals["missed"]),
             "check_ins": check_ins,
             "check_in_rate": _share(check_ins["logged"], check_ins["lapsed"]),
-            "confidence_mean": math.fsum(self.confidences) / len(self.confidences)
-            if self.confidences
-            else None,
+            "confidence_mean": mean,
             "unrealistic": self.said["unrealistic"],
             "unattainable": self.said["unattainable"],
         }
 
 
+def added(tallies: Iterable[Tally]) -> Tally:
+    """All of them together."""
+    total = Tally()
+    for tally in tallies:
+        total.goals.update(tally.goals)
+        total.check_ins.update(tally.check_ins)
+        total.said.update(tally.said)
+        total.confidences += tally.confidences
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The numbers of the whole program, and what becomes due on the way, in order."""
+    """What must come of a program.
 
-    numbers: dict[str, Any]
+    `program` and `mentorships` (by name) are numbers as metrics answers them. `due` is what happens by itself, in the
+    order of time; `follows` the events that goals records because of a step, by the step's index: types and goals.
+    """
+
+    program: dict[str, Any]
+    mentorships: dict[str, dict[str, Any]]
     due: list[Due]
+    follows: dict[int, list[tuple[str, str]]]
 
 
 def expected(program: Program, calendar: Calendar) -> Expected:
     """What must come of `program` by the end of its last week."""
-    end = end_of_day(calendar.date(f"week {program.weeks} sun"), program.time_zone)
-    due: list[Due] = []
-    tallies = {role: Tally() for role in ROLES}
-    for goal in program.goals:
-        story = _Story(program, calendar, goal, end)
+    stories = [_Story(program, calendar, goal) for goal in program.goals]
+    tallies: dict[tuple[str, str], list[Tally]] = defaultdict(list)
+    follows: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for story in stories:
         story.walk()
-        due += story.due
+        for index, types in story.follows.items():
+            follows[index] += [(type_, story.goal_name) for type_ in types]
         for role, tally in story.tallies.items():
-            tallies[role].add(tally)
-    people = {role: _people(program, role) for role in ROLES}
-    everyone = set().union(*people.values())
-    engaged = {step.who for step in program.steps if step.check_in or step.acknowledge}
-    total = Tally()
-    for tally in tallies.values():
-        total.add(tally)
-    hidden = _withheld({role: len(found) for role, found in people.items()})
-    numbers = {
-        **total.numbers(),
-        "by_role": {role: WITHHELD if role in hidden else tallies[role].numbers() for role in ROLES},
-        "people": len(everyone),
-        "engaged": len(engaged),
-        "engaged_share": len(engaged) / len(everyone),
-    }
-    return Expected(numbers, sorted(due, key=lambda each: each.at))
+            tallies[story.mentorship_name, role].append(tally)
+
+    def numbers(names: Iterable[str]) -> dict[str, Any]:
+        roles = {role: added(tally for name in names for tally in tallies[name, role]) for role in ROLES}
+        by_role = {role: tally.numbers() for role, tally in roles.items()}
+        return {**added(roles.values()).numbers(), "by_role": by_role}
+
+    whole = numbers(list(program.mentorships)) | _crowd(program)
+    whole["by_role"] |= dict.fromkeys(_withheld({role: _people(program, role) for role in ROLES}), WITHHELD)
+    return Expected(
+        _vouched_for(whole, program.expect),
+        {name: numbers([name]) for name in program.mentorships},
+        sorted((due for story in stories for due in story.due), key=lambda each: each.at),
+        follows,
+    )
 
 
 class _Story:
     """One goal, from being set to the end of the program."""
 
-    def __init__(self, program: Program, calendar: Calendar, goal: str, end: datetime) -> None:
+    def __init__(self, program: Program, calendar: Calendar, goal: str) -> None:
         self._program = program
         self._calendar = calendar
-        self._mentorship = program.mentorship_of(goal)
-        self._end = end
+        self._end = end_of_day(calendar.day(f"week {program.weeks} sun"), program.time_zone)
         step, self._goal = program.goals[goal]
+        self.goal_name, self.mentorship_name = goal, self._goal.mentorship
+        self._mentorship = program.mentorships[self.mentorship_name]
         self._owner = step.who
         self._state = "active"
-        self._due_at = calendar.due(self._goal.due)
+        self._deadline = calendar.deadline(self._goal.due)
         self._since: date | None = None
         self._paused_at: datetime | None = None
         self.tallies = {role: Tally() for role in self._mentorship.participants}
         self.due: list[Due] = []
+        self.follows: dict[int, list[str]] = {}
 
     def walk(self) -> None:
         """Go through its steps in the order of time."""
         instant = self._calendar.instant
-        for step in sorted(self._steps(), key=lambda each: instant(each.at)):
+        for index, step in sorted(self._steps(), key=lambda each: instant(each[1].at)):
             self._until(instant(step.at))
-            self._take(step, instant(step.at))
+            self._take(index, step, instant(step.at))
         self._until(self._end)
         self._owners.goals["open"] += self._state == "active"
 
@@ -132,48 +144,67 @@ class _Story:
     def _owners(self) -> Tally:
         return self.tallies[self._mentorship.role(self._owner)]
 
-    def _steps(self) -> Iterable[Step]:
-        for step in self._program.steps:
+    @property
+    def _due_at(self) -> datetime:
+        return self._calendar.end(self._deadline)
+
+    def _steps(self) -> Iterable[tuple[int, Step]]:
+        for index, step in enumerate(self._program.steps):
             deed = step.deed
             if self._goal.mentorship == deed or getattr(deed, "goal", None) == self._goal.goal:
-                yield step
+                yield index, step
 
     def _until(self, now: datetime) -> None:
-        """What becomes due by itself before `now`: check-ins that lapse, then the deadline."""
+        """What becomes due by itself before `now`: reminders, check-ins that lapse, then the deadline."""
         while self._state == "active" and self._since is not None and self._paused_at is None:
             period = self._since + timedelta(days=self._goal.every_days)
             expected_by = end_of_day(period, self._program.time_zone)
-            if expected_by > self._due_at or expected_by + GRACE > now:
+            if expected_by > self._due_at:
+                break
+            self._remind(workdays_before(period + DAY, 1), "check_in_due", now)
+            if expected_by + GRACE > now:
                 break
             self._owners.check_ins["lapsed"] += 1
             self.due.append(Due(expected_by + GRACE, "CheckInLapsed", self._goal.goal))
             self._since = period
-        if self._state == "active" and self._paused_at is None and self._due_at + GRACE <= now:
-            self._state = "missed"
-            self._owners.goals["missed"] += 1
-            self.due.append(Due(self._due_at + GRACE, "GoalMissed", self._goal.goal))
+        if self._state == "active" and self._paused_at is None:
+            self._remind(workdays_before(date.fromisoformat(self._deadline["date"]), 2), "goal_due_soon", now)
+            if self._due_at + GRACE <= now:
+                self._state = "missed"
+                self._owners.goals["missed"] += 1
+                self.due.append(Due(self._due_at + GRACE, "GoalMissed", self._goal.goal))
 
-    def _take(self, step: Step, now: datetime) -> None:
+    def _remind(self, on: date, kind: str, now: datetime) -> None:
+        at = self._calendar.local(on, REMINDED_AT)
+        reminder = Due(at, "NudgeSent", self._goal.goal, kind)
+        since = self._since
+        if since is not None and since < on and at < now and reminder not in self.due:
+            self.due.append(reminder)
+
+    def _take(self, index: int, step: Step, now: datetime) -> None:
         deed = step.deed
         if isinstance(deed, SetGoal):
             self._owners.goals["set"] += 1
             self._since = self._date(now)
         elif isinstance(deed, CheckIn):
-            self._check_in(deed, step.who, now)
+            self._check_in(index, deed, step.who, now)
         elif isinstance(deed, Acknowledge):
             self.tallies[self._mentorship.role(step.who)].check_ins["acknowledged"] += 1
         elif isinstance(deed, Revise):
-            due_at = self._calendar.due(deed.due)
+            before, self._deadline = self._due_at, self._calendar.deadline(deed.due)
             self._owners.goals["revised"] += 1
-            self._owners.goals["eased"] += due_at > self._due_at
-            self._due_at = due_at
+            self._owners.goals["eased"] += self._due_at > before
         elif step.pause:
             self._paused_at = now
         elif self._paused_at is not None:
-            self._due_at += math.ceil((now - self._paused_at) / DAY) * DAY
+            days = math.ceil((now - self._paused_at) / DAY)
+            moved = date.fromisoformat(self._deadline["date"]) + timedelta(days=days)
+            if self._state == "active":
+                self._deadline = {**self._deadline, "date": moved.isoformat()}
+                self.follows[index] = ["GoalRevised"]
             self._since, self._paused_at = self._date(now), None
 
-    def _check_in(self, deed: CheckIn, who: str, now: datetime) -> None:
+    def _check_in(self, index: int, deed: CheckIn, who: str, now: datetime) -> None:
         tally = self.tallies[self._mentorship.role(who)]
         tally.check_ins["logged"] += 1
         tally.said["unrealistic"] += deed.realistic is False
@@ -185,10 +216,13 @@ class _Story:
         occurred = self._calendar.instant(deed.occurred) if deed.occurred else now
         if occurred >= self._due_at:
             self._owners.goals["met_late"] += 1
+            self.follows[index] = ["GoalMet"]
         elif self._state == "active":
             self._owners.goals["met"] += 1
+            self.follows[index] = ["GoalMet"]
         elif who != self._owner:
             self._owners.goals.update({"met": 1, "missed": -1, "retracted": 1})
+            self.follows[index] = ["GoalMissRetracted", "GoalMet"]
         else:
             return  # belated and the owner's own: it waits for an acknowledgement
         self._state = "met"
@@ -206,20 +240,38 @@ def _reached(measure: Measure, deed: CheckIn) -> bool:
 
 
 def _people(program: Program, role: str) -> set[str]:
+    found = (mentorship.participants.get(role) for mentorship in program.mentorships.values())
+    return {person for person in found if person is not None}
+
+
+def _crowd(program: Program) -> dict[str, Any]:
+    everyone = set().union(*(_people(program, role) for role in ROLES))
+    engaged = {step.who for step in program.steps if step.check_in or step.acknowledge}
     return {
-        mentorship.participants[role]
-        for mentorship in program.mentorships.values()
-        if role in mentorship.participants
+        "people": len(everyone),
+        "engaged": len(engaged),
+        "engaged_share": _share(len(engaged), len(everyone - engaged)),
     }
 
 
-def _withheld(people: dict[str, int]) -> set[str]:
+def _withheld(people: Mapping[str, set[str]]) -> set[str]:
     """The roles whose numbers tell of too few: those of 1 to 4 people, and one more where those are still few."""
-    hidden = {role for role, count in people.items() if 0 < count < FEWEST_PEOPLE}
-    others = [role for role in ROLES if people[role] >= FEWEST_PEOPLE]
-    if hidden and others and sum(people[role] for role in hidden) < FEWEST_PEOPLE:
-        hidden.add(min(others, key=lambda role: people[role]))
+    hidden = {role for role, found in people.items() if 0 < len(found) < FEWEST_PEOPLE}
+    others = [role for role in ROLES if len(people[role]) >= FEWEST_PEOPLE]
+    if hidden and others and len(set().union(*(people[role] for role in hidden))) < FEWEST_PEOPLE:
+        hidden.add(min(others, key=lambda role: len(people[role])))
     return hidden
+
+
+def _vouched_for(numbers: dict[str, Any], expect: Mapping[str, float | None]) -> dict[str, Any]:
+    """The numbers with those replaced that the file's author vouches for, by paths such as `goals.missed`."""
+    for path, value in expect.items():
+        *parents, name = path.split(".")
+        part = numbers
+        for parent in parents:
+            part = part[parent]
+        part[name] = value
+    return numbers
 
 
 def _share(part: int, rest: int) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -14,18 +14,14 @@ import msgspec
 from shared.time import END_OF_DAY, due_at, local_instant, zone
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_MOMENT = re.compile(rf"week (\d+) ({'|'.join(DAYS)})(?: (\d\d:\d\d))?")
+_MOMENT = re.compile(rf"week (\d+) ({'|'.join(DAYS)})(?: ((?:[01]\d|2[0-3]):[0-5]\d))?")
 
 
 class ProgramError(Exception):
     """The file does not make a program; the message says where and why."""
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fields that are not known are told, since they are typing errors."""
-
-
-class Mentorship(_Part):
+class Mentorship(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is in it; `every_days` is how often to check in."""
 
     mentor: str
@@ -48,7 +44,7 @@ class Mentorship(_Part):
         return self.mentor if owner == self.mentee else self.mentee
 
 
-class Measure(_Part):
+class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As in the contract."""
 
     kind: Literal["number", "milestones", "done"]
@@ -57,7 +53,7 @@ class Measure(_Part):
     milestones: list[str] | None = None
 
 
-class SetGoal(_Part):
+class SetGoal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person sets themself a goal; `goal` names it in this file."""
 
     goal: str
@@ -69,7 +65,7 @@ class SetGoal(_Part):
     why: str | None = None
 
 
-class CheckIn(_Part):
+class CheckIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person reports on a goal, theirs or their counterpart's."""
 
     goal: str
@@ -91,14 +87,14 @@ class CheckIn(_Part):
         return {name: value for name, value in said.items() if value is not None} or None
 
 
-class Acknowledge(_Part):
+class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person acknowledges the last check-in on a goal."""
 
     goal: str
     comment: str | None = None
 
 
-class Revise(_Part):
+class Revise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The owner gives a goal another deadline."""
 
     goal: str
@@ -106,7 +102,7 @@ class Revise(_Part):
     reason: str | None = None
 
 
-class Step(_Part):
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person does at a moment: exactly one of the verbs."""
 
     at: str
@@ -131,14 +127,14 @@ class Step(_Part):
             raise ValueError(f"{self.at}: one thing at a time")
 
 
-class Item(_Part):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One expectation."""
 
     role: Literal["mentor", "mentee"]
     text: str
 
 
-class Expectations(_Part):
+class Expectations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every pair agrees on, and when."""
 
     proposed: str
@@ -147,8 +143,12 @@ class Expectations(_Part):
     items: list[Item]
 
 
-class Program(_Part):
-    """A whole file. People are named by short names, which are their ids too."""
+class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole file. People are named by short names, which are their ids too.
+
+    `expect` holds numbers of the program that its author vouches for, such as `goals.missed: 1`; they win over those
+    that are worked out.
+    """
 
     organization: str
     program: str
@@ -159,6 +159,7 @@ class Program(_Part):
     mentorships: dict[str, Mentorship]
     expectations: Expectations
     steps: list[Step]
+    expect: dict[str, float | None] = {}
 
     @property
     def goals(self) -> dict[str, tuple[Step, SetGoal]]:
@@ -172,19 +173,23 @@ class Program(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Turns a program's moments into instants: its first day, a Monday, and its time zone."""
+    """Turns a program's moments into instants: its first day, a Monday, and its time zone.
+
+    Raises:
+        ValueError: what should be a moment is none.
+    """
 
     first_day: date
     time_zone: str
 
-    def date(self, moment: str) -> date:
+    def day(self, moment: str) -> date:
         """The date of `week 3 tue` or `week 3 tue 14:00`."""
         week, day, _ = _parts(moment)
         return self.first_day + timedelta(weeks=week - 1, days=DAYS.index(day))
 
     def instant(self, moment: str) -> datetime:
         """The instant of `week 3 tue 14:00`."""
-        return self.local(self.date(moment), time.fromisoformat(_parts(moment)[2] or "00:00"))
+        return self.local(self.day(moment), time.fromisoformat(_parts(moment)[2] or "00:00"))
 
     def local(self, day: date, at: time) -> datetime:
         """The instant of a wall time."""
@@ -193,58 +198,127 @@ class Calendar:
     def deadline(self, moment: str) -> dict[str, str]:
         """The contract's deadline of `week 3 fri` (the end of that day) or `week 3 fri 17:00`."""
         cutoff = _parts(moment)[2] or END_OF_DAY
-        return {"date": self.date(moment).isoformat(), "time_zone": self.time_zone, "cutoff": cutoff}
+        return {"date": self.day(moment).isoformat(), "time_zone": self.time_zone, "cutoff": cutoff}
+
+    def end(self, deadline: Mapping[str, str]) -> datetime:
+        """The instant of a deadline."""
+        return due_at(date.fromisoformat(deadline["date"]), deadline["time_zone"], deadline["cutoff"])
 
     def due(self, moment: str) -> datetime:
         """The instant of that deadline."""
-        return due_at(self.date(moment), self.time_zone, self.deadline(moment)["cutoff"])
+        return self.end(self.deadline(moment))
 
 
 def read(path: Path) -> Program:
     """The program of a file.
 
     Raises:
-        ProgramError: it is none.
+        ProgramError: it is none; the message says where and why.
         OSError: it cannot be read.
     """
     try:
         program = msgspec.yaml.decode(path.read_bytes(), type=Program)
-        for problem in _problems(program):
-            raise ProgramError(f"{path}: {problem}")
     except (msgspec.MsgspecError, ValueError) as error:
         raise ProgramError(f"{path}: {error}") from error
+    for problem in _problems(program):
+        raise ProgramError(f"{path}: {problem}")
     return program
 
 
 def _problems(program: Program) -> Iterator[str]:
-    zone(program.time_zone)
+    """What is wrong, in the order of time; what comes after the first may follow from it."""
+    yield from _who_and_when(program)
     calendar = Calendar(date(2024, 1, 1), program.time_zone)
-    goals = program.goals
-    latest = datetime.min.replace(tzinfo=zone(program.time_zone))
-    known: set[str] = set()
+    goals: dict[str, SetGoal] = {}
+    owners: dict[str, str] = {}
+    checked_in: set[str] = set()
     for step in sorted(program.steps, key=lambda step: calendar.instant(step.at)):
         deed = step.deed
+        if isinstance(deed, str):
+            problem = None if deed in program.mentorships else f"there is no mentorship {deed}"
+        elif isinstance(deed, SetGoal):
+            problem = _set_problem(program, step.who, deed, goals)
+            goals[deed.goal], owners[deed.goal] = deed, step.who
+        elif deed.goal not in goals:
+            problem = f"the goal {deed.goal} is not set {'yet' if deed.goal in program.goals else 'at all'}"
+        else:
+            goal, owner = goals[deed.goal], owners[deed.goal]
+            pair = {owner, program.mentorships[goal.mentorship].counterpart(owner)}
+            problem = _deed_problem(step.who, deed, goal, owner, pair, checked_in)
+            checked_in |= {deed.goal} if isinstance(deed, CheckIn) else set()
+        if problem is not None:
+            yield f"{step.at}: {problem}"
+
+
+def _who_and_when(program: Program) -> Iterator[str]:
+    try:
+        zone(program.time_zone)
+    except ValueError as error:
+        yield str(error)
+    for name, mentorship in program.mentorships.items():
+        people = list(mentorship.participants.values())
+        yield from (f"{name}: {who} is not among the people" for who in people if who not in program.people)
+        if len(set(people)) < len(people):
+            yield f"{name}: its participants are different people"
+    if program.coordinator not in program.people:
+        yield f"the coordinator, {program.coordinator}, is not among the people"
+    if not program.steps:
+        yield "nobody does anything"
+    agreed = program.expectations
+    for moment in (agreed.proposed, agreed.signed, agreed.review):
+        yield from _moment_problem("expectations", moment, 10 * program.weeks)
+    for step in program.steps:
+        yield from _moment_problem("steps", step.at, program.weeks)
         if step.who not in program.people:
             yield f"{step.at}: {step.who} is not among the people"
-        if isinstance(deed, SetGoal):
-            known.add(deed.goal)
-            calendar.due(deed.due)
-            if deed.mentorship not in program.mentorships:
-                yield f"{step.at}: there is no mentorship {deed.mentorship}"
-            elif step.who not in program.mentorships[deed.mentorship].participants.values():
-                yield f"{step.at}: {step.who} is not in {deed.mentorship}"
-        elif isinstance(deed, str):
-            if deed not in program.mentorships:
-                yield f"{step.at}: there is no mentorship {deed}"
-        elif deed.goal not in known:
-            yield f"{step.at}: the goal {deed.goal} is not set {'yet' if deed.goal in goals else 'at all'}"
-        latest = max(latest, calendar.instant(step.at))
-    if latest > calendar.instant(f"week {program.weeks} sun 24:00".replace("24:00", "23:59")):
-        yield f"it goes on after its {program.weeks} weeks"
-    for name, mentorship in program.mentorships.items():
-        for person in mentorship.participants.values():
-            if person not in program.people:
-                yield f"{name}: {person} is not among the people"
+        deed = step.deed
+        for told in (getattr(deed, "due", None), getattr(deed, "occurred", None)):
+            if told is not None:
+                yield from _moment_problem(step.at, told, 10 * program.weeks)
+
+
+def _moment_problem(place: str, moment: str, weeks: int) -> Iterator[str]:
+    try:
+        week = _parts(moment)[0]
+    except ValueError as error:
+        yield f"{place}: {error}"
+        return
+    if not 1 <= week <= weeks:
+        yield f"{place}: {moment} is not in weeks 1 to {weeks}"
+
+
+def _set_problem(program: Program, who: str, deed: SetGoal, goals: Container[str]) -> str | None:
+    if deed.goal in goals:
+        return f"there is a goal {deed.goal} already"
+    if deed.mentorship not in program.mentorships:
+        return f"there is no mentorship {deed.mentorship}"
+    if who not in program.mentorships[deed.mentorship].participants.values():
+        return f"{who} is not in {deed.mentorship}"
+    return None
+
+
+def _deed_problem(
+    who: str,
+    deed: CheckIn | Acknowledge | Revise,
+    goal: SetGoal,
+    owner: str,
+    pair: Container[str],
+    checked_in: Container[str],
+) -> str | None:
+    if who not in pair:
+        return f"{who} is neither owner nor counterpart of {deed.goal}"
+    if isinstance(deed, Revise) and who != owner:
+        return f"{who} does not own {deed.goal}"
+    if isinstance(deed, Acknowledge) and deed.goal not in checked_in:
+        return f"there is no check-in on {deed.goal} to acknowledge yet"
+    if isinstance(deed, CheckIn):
+        field = {"number": "value"}.get(goal.measure.kind, goal.measure.kind)
+        if set(deed.progress or {}) - {field}:
+            return f"progress on {deed.goal} is told by {field}"
+        unknown = set(deed.milestones or ()) - set(goal.measure.milestones or ())
+        if unknown:
+            return f"{deed.goal} has no milestone {min(unknown)}"
+    return None
 
 
 def _parts(moment: str) -> tuple[int, str, str | None]:
