@@ -13,8 +13,13 @@ from services.notifier.mail import Mailer
 from services.notifier.senders import Senders
 from services.notifier.settings import Settings
 from services.notifier.store import Store
-from services.notifier.stream import PUBLISHES, READS, AgendaFold
+from services.notifier.stream import PUBLISHES, READS, AgendaFold, Folds
 from services.notifier.targets import Targets
+from services.notifier.webhooks import api as webhooks
+from services.notifier.webhooks.fold import DeliveryFold
+from services.notifier.webhooks.outbound import Outbound
+from services.notifier.webhooks.store import Store as WebhookStore
+from services.notifier.webhooks.worker import Deliverer
 from services.notifier.worker import Nudger
 from shared import asyncapi
 from shared.aggregates import ANSWERS_KEPT
@@ -41,9 +46,20 @@ def build(settings: Settings) -> FastAPI:
     )
     runtime.on_start(store.make_indexes)
     runtime.outbox(store.ledger)
-    intake = runtime.take_in(list(READS), AgendaFold(store, runtime.clock))
-    links = Links.of(settings)
     targets = Targets(settings.sandbox, settings.notifier_webhook_allow)
+    outbound = Outbound(targets)
+    endpoints = WebhookStore(runtime.mongo, runtime.database, runtime.publisher)
+    runtime.on_start(endpoints.make_indexes)
+    deliverer = Deliverer(endpoints, outbound, runtime.clock)
+    runtime.worker("webhooks", deliverer.run)
+    intake = runtime.take_in(
+        list(READS),
+        Folds(
+            AgendaFold(store, runtime.clock),
+            DeliveryFold(endpoints, runtime.clock, queued=deliverer.wake),
+        ),
+    )
+    links = Links.of(settings)
     send_s = settings.notifier_lease_s * 0.3
     mailer = Mailer(settings, timeout_s=send_s)
     nudger = Nudger(
@@ -63,6 +79,7 @@ def build(settings: Settings) -> FastAPI:
     async def forget() -> None:
         while True:
             await store.forget_answers(runtime.clock.now() - ANSWERS_KEPT)
+            await endpoints.forget_answers(runtime.clock.now() - ANSWERS_KEPT)
             await asyncio.sleep(FORGET_EVERY_S)
 
     runtime.leased("forget-answers", lambda _: forget())
@@ -76,6 +93,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             recipients.routes(use_cases),
             nudges.routes(store),
+            webhooks.routes(webhooks.Webhooks(endpoints, runtime.clock, targets, deliverer.wake)),
             quiet.routes(quiet.Quiet(store, links, runtime.clock)),
         ],
         asyncapi=lambda: asyncapi.document("notifier", PUBLISHES, READS),

@@ -1,4 +1,4 @@
-"""Kafka to agendas: the fold of the goals, check-ins and support topics.
+"""Kafka to agendas and to webhooks: the folds of the topics.
 
 Delivery and failures are the intake's (`shared.intake`): exactly once in effect, by one transaction per batch.
 """
@@ -11,7 +11,7 @@ from services.notifier.domain.causes import Happened
 from services.notifier.domain.replica import fold
 from services.notifier.store import Store
 from shared.clock import Clock
-from shared.intake import Batch, Folded
+from shared.intake import Batch, Fold, Folded
 from shared.mongo import Session
 
 READS = {
@@ -37,6 +37,7 @@ READS = {
     ),
     "checkins": ("CheckInLogged", "CheckInAcknowledged", "CheckInLapsed"),
     "support": ("HelpRequested",),
+    "nudges": ("NudgeSent", "NudgeSuppressed", "NudgeFailed"),
 }
 PUBLISHES = ("NudgeSent", "NudgeSuppressed", "NudgeFailed")
 
@@ -55,3 +56,17 @@ class AgendaFold:
             fold(replica, Happened(record.data, record.id, record.time))
         await self.store.save(replica, batch, self.clock.now(), session)
         return Folded()
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """All that events lead to here, in one transaction: agendas, but for what is told of nudges, and deliveries."""
+
+    agendas: Fold
+    deliveries: Fold
+
+    async def fold(self, batch: Batch, session: Session) -> Folded:
+        """Fold a batch both ways; runs again from its start when the transaction does."""
+        if batch.topic != "nudges":
+            await self.agendas.fold(batch, session)
+        return await self.deliveries.fold(batch, session)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from services.notifier import targets
 from services.notifier.domain.person import (
     EVERYWHERE,
     WEEKDAYS,
@@ -28,6 +27,7 @@ from services.notifier.domain.recipients import (
     woken,
 )
 from services.notifier.store import Store
+from services.notifier.targets import Targets, mail_address
 from shared.aggregates import Duplicate, StaleWrite, retry_stale
 from shared.clock import Clock
 from shared.errors import FieldError, Forbidden, NotFound, Unprocessable
@@ -65,7 +65,7 @@ class EmailIn(Body):
     """Mail."""
 
     kind: Literal["email"]
-    address: Annotated[str, AfterValidator(targets.mail_address)]
+    address: Annotated[str, AfterValidator(mail_address)]
 
 
 class ChatIn(Body):
@@ -123,12 +123,12 @@ class Recipients:
     Args:
         store: keeps people.
         clock: domain time.
-        sandbox: whether chats may have private targets.
+        targets: where chats may be.
     """
 
     store: Store
     clock: Clock
-    sandbox: bool
+    targets: Targets
 
     async def put(self, caller: Caller, person_id: str, body: RecipientIn) -> Answer:
         """Provide a person anew, or replace what they chose."""
@@ -253,7 +253,7 @@ class Recipients:
         if isinstance(channel, EmailIn):
             return Channel(kind="email", address=channel.address)
         try:
-            return Channel(kind="chat", url=targets.public_url(channel.url, sandbox=self.sandbox))
+            return Channel(kind="chat", url=self.targets.url(channel.url))
         except ValueError as error:
             raise Unprocessable.field(f"/channels/{index}/url", str(error)) from error
 
