@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from deploy.local.demo.program import Acknowledge, Calendar, CheckIn, Measure, Program, Revise, SetGoal, Step
+from deploy.local.demo.program import (
+    CHECK_IN_NUMBERS,
+    GOAL_NUMBERS,
+    Acknowledge,
+    Calendar,
+    CheckIn,
+    Measure,
+    Program,
+    Revise,
+    SetGoal,
+    Step,
+)
 from shared.time import end_of_day, local_date, workdays_before
 
 GRACE = timedelta(seconds=60)
@@ -45,9 +56,8 @@ class Tally:
 
     def numbers(self) -> dict[str, Any]:
         """As metrics answers them."""
-        kinds = ("set", "met", "met_late", "missed", "retracted", "dropped", "revised", "eased", "open")
-        goals = {kind: self.goals[kind] for kind in kinds}
-        check_ins = {kind: self.check_ins[kind] for kind in ("logged", "lapsed", "acknowledged")}
+        goals = {name: self.goals[name] for name in GOAL_NUMBERS}
+        check_ins = {name: self.check_ins[name] for name in CHECK_IN_NUMBERS}
         mean = math.fsum(self.confidences) / len(self.confidences) if self.confidences else None
         return {
             "goals": goals,
@@ -123,9 +133,9 @@ class _Story:
         self.goal_name, self.mentorship_name = goal, self._goal.mentorship
         self._mentorship = program.mentorships[self.mentorship_name]
         self._owner = step.who
-        self._state = "active"
+        self._state = "not set yet"
         self._deadline = calendar.deadline(self._goal.due)
-        self._since: date | None = None
+        self._since = self._agreed_on = calendar.day(step.at)
         self._paused_at: datetime | None = None
         self.tallies = {role: Tally() for role in self._mentorship.participants}
         self.due: list[Due] = []
@@ -156,42 +166,43 @@ class _Story:
 
     def _until(self, now: datetime) -> None:
         """What becomes due by itself before `now`: reminders, check-ins that lapse, then the deadline."""
-        while self._state == "active" and self._since is not None and self._paused_at is None:
+        while self._state == "active" and self._paused_at is None:
             period = self._since + timedelta(days=self._goal.every_days)
             expected_by = end_of_day(period, self._program.time_zone)
             if expected_by > self._due_at:
                 break
-            self._remind(workdays_before(period + DAY, 1), "check_in_due", now)
+            self._remind(workdays_before(period + DAY, 1), "check_in_due", self._since, now)
             if expected_by + GRACE > now:
                 break
             self._owners.check_ins["lapsed"] += 1
             self.due.append(Due(expected_by + GRACE, "CheckInLapsed", self._goal.goal))
             self._since = period
         if self._state == "active" and self._paused_at is None:
-            self._remind(workdays_before(date.fromisoformat(self._deadline["date"]), 2), "goal_due_soon", now)
+            two_workdays_ahead = workdays_before(date.fromisoformat(self._deadline["date"]), 2)
+            self._remind(two_workdays_ahead, "goal_due_soon", self._agreed_on, now)
             if self._due_at + GRACE <= now:
                 self._state = "missed"
                 self._owners.goals["missed"] += 1
                 self.due.append(Due(self._due_at + GRACE, "GoalMissed", self._goal.goal))
 
-    def _remind(self, on: date, kind: str, now: datetime) -> None:
-        at = self._calendar.local(on, REMINDED_AT)
-        reminder = Due(at, "NudgeSent", self._goal.goal, kind)
-        since = self._since
-        if since is not None and since < on and at < now and reminder not in self.due:
+    def _remind(self, on: date, kind: str, since: date, now: datetime) -> None:
+        """There is a reminder on the morning of `on`, if its cause, of the date `since`, is older."""
+        reminder = Due(self._calendar.local(on, REMINDED_AT), "NudgeSent", self._goal.goal, kind)
+        if since < on and reminder.at < now and reminder not in self.due:
             self.due.append(reminder)
 
     def _take(self, index: int, step: Step, now: datetime) -> None:
         deed = step.deed
         if isinstance(deed, SetGoal):
             self._owners.goals["set"] += 1
-            self._since = self._date(now)
+            self._state = "active"
         elif isinstance(deed, CheckIn):
             self._check_in(index, deed, step.who, now)
         elif isinstance(deed, Acknowledge):
             self.tallies[self._mentorship.role(step.who)].check_ins["acknowledged"] += 1
         elif isinstance(deed, Revise):
             before, self._deadline = self._due_at, self._calendar.deadline(deed.due)
+            self._agreed_on = self._date(now)
             self._owners.goals["revised"] += 1
             self._owners.goals["eased"] += self._due_at > before
         elif step.pause:

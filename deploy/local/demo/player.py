@@ -226,8 +226,8 @@ class Player:
             await self._heard(type_, goal_id=self.goals[goal])
             if type_ == "GoalMet":
                 await self._reminded("goal_met", self.goals[goal], self._calendar.instant(step.at))
-        if isinstance(deed, CheckIn) and (deed.help or deed.realistic is False or deed.attainable is False):
-            await self._reader.quiet(SETTLED_S, REMINDED_WITHIN_S)
+        if isinstance(deed, CheckIn) and (deed.realistic is False or deed.attainable is False):
+            await self._reminded("renegotiate", self.goals[deed.goal], self._calendar.instant(step.at))
 
     async def _set(self, who: str, deed: SetGoal) -> None:
         measure = deed.measure

@@ -14,6 +14,17 @@ import msgspec
 from shared.time import END_OF_DAY, due_at, local_instant, zone
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+GOAL_NUMBERS = ("set", "met", "met_late", "missed", "retracted", "dropped", "revised", "eased", "open")
+CHECK_IN_NUMBERS = ("logged", "lapsed", "acknowledged")
+NUMBERS = frozenset(
+    {
+        *(f"goals.{name}" for name in GOAL_NUMBERS),
+        *(f"check_ins.{name}" for name in CHECK_IN_NUMBERS),
+        *("follow_through", "check_in_rate", "confidence_mean", "unrealistic", "unattainable"),
+        *("people", "engaged", "engaged_share"),
+    }
+)
+"""The numbers of a program, by their paths in an answer of metrics."""
 _MOMENT = re.compile(rf"week (\d+) ({'|'.join(DAYS)})(?: ((?:[01]\d|2[0-3]):[0-5]\d))?")
 
 
@@ -264,6 +275,7 @@ def _who_and_when(program: Program) -> Iterator[str]:
         yield f"the coordinator, {program.coordinator}, is not among the people"
     if not program.steps:
         yield "nobody does anything"
+    yield from (f"expect: there is no number {name}" for name in program.expect if name not in NUMBERS)
     agreed = program.expectations
     for moment in (agreed.proposed, agreed.signed, agreed.review):
         yield from _moment_problem("expectations", moment, 10 * program.weeks)
