@@ -115,9 +115,9 @@ class Pair:
         return dict((await self.hr("goals").get(f"/v1/goals/{goal_id}")).json())
 
     async def events(self, topic: str, *types: str) -> list[dict[str, Any]]:
-        """The organization's events in a topic, of some types."""
-        found = await self.system.events(topic, self.org)
-        return [event for event in found if not types or short(event) in types]
+        """The organization's events in a topic, of some types; what was sent twice is told once."""
+        found = {event["id"]: event for event in reversed(await self.system.events(topic, self.org))}
+        return [event for event in reversed(found.values()) if not types or short(event) in types]
 
     async def happens(self, topic: str, type_: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait for so many events of a type."""
