@@ -93,7 +93,7 @@ def configure(service: str, level: str = "INFO") -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
     # When a counter was made tells nobody anything, and doubles the page.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     trace.set_tracer_provider(
         TracerProvider(resource=Resource.create({"service.name": f"onbelay-{service}"}))
     )
