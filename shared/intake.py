@@ -366,17 +366,22 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- batches
 
     async def take(self, records: tuple[ConsumerRecord, ...]) -> None:
-        """The subscriber: sort records to their partitions; pauses a partition that has enough queued."""
+        """The subscriber: sort records to their partitions; pauses a partition that has enough queued.
+
+        What was fetched before a partition was sought to its stored offset is passed over: it comes again in its
+        turn, and taken in now it would let the offset leap over what lies between.
+        """
         consumer: AIOKafkaConsumer = self._subscriber.consumer
-        touched: set[TopicPartition] = set()
+        sorted_: dict[TopicPartition, list[ConsumerRecord]] = {}
         for record in records:
-            tp = TopicPartition(record.topic, record.partition)
+            sorted_.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+        for tp, found in sorted_.items():
+            if tp not in self._partitions or await consumer.position(tp) <= found[-1].offset:
+                continue
             part = self._partitions.get(tp)
-            if part is not None:
-                part.queue.append(record)
-                touched.add(tp)
-        for tp in touched:
-            part = self._partitions[tp]
+            if part is None:
+                continue
+            part.queue.extend(found)
             part.wake.set()
             if len(part.queue) > HIGH_WATER and not part.paused:
                 part.paused = True

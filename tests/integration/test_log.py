@@ -469,6 +469,22 @@ class TestTheIntake:
         await log.publish(*records)
         await all_once(log.counts, records)
 
+    async def test_what_was_fetched_before_a_seek_is_passed_over(self, log: Log) -> None:
+        first, second, third = many(1, 3)
+        intake = await log.intake()
+        log.run(intake)
+        await log.publish(first)
+        await all_once(log.counts, [first])
+        (part,) = [part for part in intake._partitions.values() if part.expected]
+        ahead = part.expected + 1
+        stale = ConsumerRecord(
+            part.tp.topic, part.tp.partition, ahead, 0, 0, third.key, third.value, None, 0, 0, third.headers
+        )
+        await intake.take((stale,))
+        assert not part.queue
+        await log.publish(second, third)
+        await all_once(log.counts, [first, second, third])
+
     async def test_a_gap_parks_its_subject_alone_until_the_missing_record_comes(self, log: Log) -> None:
         gappy, whole = many(1, 4), many(1, 4)
         intake = await log.intake()
