@@ -17,6 +17,7 @@ from services.notifier.stream import PUBLISHES, READS, AgendaFold, Folds
 from services.notifier.targets import Targets
 from services.notifier.webhooks import api as webhooks
 from services.notifier.webhooks.fold import DeliveryFold
+from services.notifier.webhooks.notice import Notices
 from services.notifier.webhooks.outbound import Outbound
 from services.notifier.webhooks.store import Store as WebhookStore
 from services.notifier.webhooks.worker import Deliverer
@@ -62,12 +63,16 @@ def build(settings: Settings) -> FastAPI:
     links = Links.of(settings)
     send_s = settings.notifier_lease_s * 0.3
     mailer = Mailer(settings, timeout_s=send_s)
+    senders = Senders([mailer], timeout_s=send_s)
+    composer = Composer(links, checkins_url=settings.checkins_url, notifier_url=settings.notifier_url)
+    notices = Notices(endpoints, store.person, composer, senders, runtime.clock, mailer.domain)
+    runtime.leased("webhook-notices", lambda _: notices.run())
     nudger = Nudger(
         store,
         runtime.clock,
         intake.covered_all,
-        Composer(links, checkins_url=settings.checkins_url, notifier_url=settings.notifier_url),
-        Senders([mailer], timeout_s=send_s),
+        composer,
+        senders,
         message_domain=mailer.domain,
         holdout=settings.notifier_holdout,
         attempts=settings.notifier_send_attempts,

@@ -81,14 +81,27 @@ class Composer:
         now: datetime,
     ) -> Message:
         """The message that tells `told`; `names` are what people want to be called."""
-        language = self._language(recipient)
-        quiet_url = f"{self._notifier_url}/quiet/{self._quiet_token(person, told, now)}"
+        language = self.language(recipient)
         items = [self._item(language, person, recipient, r, world, names, now) for r in told]
+        return self._around(items, language, recipient, self._quiet_url(person, told, now), reminds=True)
+
+    def notice(
+        self, person: Person, recipient: Recipient, about: str, facts: Mapping[str, Any], now: datetime
+    ) -> Message:
+        """A message that is no reminder: `kinds/<about>.txt`, filled in with `facts`."""
+        language = self.language(recipient)
+        item = _Item(*_parts(self._render(f"{language}/kinds/{about}.txt", facts)), None)
+        return self._around([item], language, recipient, self._quiet_url(person, (), now), reminds=False)
+
+    def _around(
+        self, items: Sequence[_Item], language: str, recipient: Recipient, quiet_url: str, *, reminds: bool
+    ) -> Message:
         around: dict[str, Any] = {
             "items": items,
             "name": recipient.display_name,
             "time_zone": recipient.time_zone,
             "quiet_url": quiet_url,
+            "reminds": reminds,
         }
         subject = " ".join(self._render(f"{language}/subject.txt", around).split())
         around["subject"] = subject
@@ -96,7 +109,8 @@ class Composer:
         html = self._render(f"{language}/mail.html", around)
         return Message(subject, text, html, quiet_url, language)
 
-    def _language(self, recipient: Recipient) -> str:
+    def language(self, recipient: Recipient) -> str:
+        """The language that is spoken to a recipient: theirs, or English where there is none of that name."""
         wanted = (recipient.language or DEFAULT_LANGUAGE).partition("-")[0].lower()
         return wanted if wanted in self.languages else DEFAULT_LANGUAGE
 
@@ -113,10 +127,8 @@ class Composer:
         mentorship = world.mentorships[reminder.mentorship_id]
         goal = world.goals.get(reminder.goal_id) if reminder.goal_id is not None else None
         facts = _facts(person.person_id, recipient, reminder, mentorship, goal, names)
-        rendered = self._render(f"{language}/kinds/{reminder.kind}.txt", facts).strip()
-        headline, _, rest = rendered.partition("\n")
-        paragraphs = [" ".join(paragraph.split()) for paragraph in rest.split("\n\n") if paragraph.strip()]
-        return _Item(headline.strip(), paragraphs, self._check_in_url(person, reminder, goal, now))
+        rendered = self._render(f"{language}/kinds/{reminder.kind}.txt", facts)
+        return _Item(*_parts(rendered), self._check_in_url(person, reminder, goal, now))
 
     def _check_in_url(
         self, person: Person, reminder: Reminder, goal: Goal | None, now: datetime
@@ -129,13 +141,21 @@ class Composer:
         link = Link(CHECK_IN, person.org_id, person.person_id, reminder.goal_id, now + CHECK_IN_FOR)
         return f"{self._checkins_url}/c/{self._links.token(link)}"
 
-    def _quiet_token(self, person: Person, told: Sequence[Reminder], now: datetime) -> str:
+    def _quiet_url(self, person: Person, told: Sequence[Reminder], now: datetime) -> str:
         goals = {reminder.goal_id for reminder in told}
         goal_id = goals.pop() if len(goals) == 1 else None
-        return self._links.token(Link(QUIET, person.org_id, person.person_id, goal_id, now + QUIET_FOR))
+        link = Link(QUIET, person.org_id, person.person_id, goal_id, now + QUIET_FOR)
+        return f"{self._notifier_url}/quiet/{self._links.token(link)}"
 
     def _render(self, template: str, context: Mapping[str, Any]) -> str:
         return self._words.get_template(template).render(context)
+
+
+def _parts(rendered: str) -> tuple[str, Sequence[str]]:
+    """The first line as headline, and the paragraphs after it."""
+    headline, _, rest = rendered.strip().partition("\n")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in rest.split("\n\n") if paragraph.strip()]
+    return headline.strip(), paragraphs
 
 
 def people_in(told: Iterable[Reminder], world: World) -> set[str]:
