@@ -209,11 +209,7 @@ class Logbook:
             NotFound: it is not there, or not theirs.
             Unavailable: it is not there, but this service knows that it is behind.
         """
-        goal = await self._replica.goal(org_id, goal_id)
-        mentorship = await self._replica.mentorship(org_id, goal.mentorship_id) if goal else None
-        if goal is None or mentorship is None:
-            self._news.refuse_behind()
-            raise NotFound(NO_GOAL)
+        mentorship, goal = await self._news.find_goal(org_id, goal_id, self.patience())
         if person_id not in pair_of(goal, mentorship):
             raise NotFound(NO_GOAL)
         return mentorship, goal

@@ -75,8 +75,27 @@ class News:
             if patience.left <= 0:
                 break
             await _until(came, min(LOOK_S, patience.left))
-        self.refuse_behind(mentorship_id)
+        self._refuse_behind(mentorship_id)
         raise NotFound(NO_MENTORSHIP if known.mentorship is None else NO_GOAL)
+
+    async def find_goal(self, org_id: str, goal_id: str, patience: Patience) -> tuple[Mentorship, Goal]:
+        """A goal and the mentorship that it belongs to; waits for what is not known.
+
+        Raises:
+            NotFound: it is not there.
+            Unavailable: it is not there, but this service knows that it is behind.
+        """
+        while True:
+            came = self._came
+            goal = await self._replica.goal(org_id, goal_id)
+            if goal is not None:
+                mentorship, _ = await self.find(org_id, goal.mentorship_id, None, patience)
+                return mentorship, goal
+            if patience.left <= 0:
+                break
+            await _until(came, min(LOOK_S, patience.left))
+        self._refuse_behind(None)
+        raise NotFound(NO_GOAL)
 
     async def caught_up(self, mentorship_id: str, patience: Patience) -> None:
         """Wait until what was published when the request came is folded, or patience ends."""
@@ -87,7 +106,7 @@ class News:
                 return
             await asyncio.sleep(min(0.02, max(patience.left, 0)))
 
-    def refuse_behind(self, mentorship_id: str | None = None) -> None:
+    def _refuse_behind(self, mentorship_id: str | None) -> None:
         """Do not say that something is not there while there is news that is not folded yet, as far as can be told.
 
         Of a mentorship's partition, or of any.

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pymongo.errors import PyMongoError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -31,6 +32,7 @@ HEADINGS = {
     404: "This link does not work",
     409: "There is nothing to check in on",
     410: "This link has expired",
+    415: "This cannot be read",
     422: "This cannot be logged",
     503: "Not just now",
 }
@@ -39,6 +41,8 @@ DETAILS = {
     410: "Links in messages work for seven days. A newer message brings a newer link.",
     503: "This takes longer than it should. Please try again in a moment; nothing was logged twice.",
 }
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+NO_FORM = "Open the link from the message, and send the form that it shows."
 FIELDS = frozenset({"value", "milestones", "done", "confidence", "realistic", "attainable", "note"})
 MOST_FIELDS = 100
 
@@ -124,6 +128,8 @@ def routes(logbook: Logbook, links: Links, clock: Clock) -> Router:
         link = links.read(token, CHECK_IN, clock.now())
         return link, link.goal_id or ""
 
+    # Scanners of mail like to ask with HEAD first; it answers as GET does, less the body.
+    @router.route("HEAD", "/c/{token}", scopes=None, include_in_schema=False)
     @router.get("/c/{token}", scopes=None, refusals=(404, 410))
     async def show_form(token: str) -> Response:
         """The form, or what was logged by this link already."""
@@ -177,8 +183,19 @@ async def _in_words(pages: Pages, work: Callable[[], Awaitable[Response]]) -> Re
 
 
 async def _filled(request: Request) -> dict[str, list[str]]:
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        return entered((name, value) for name, value in form.multi_items() if isinstance(value, str))
+    """What was filled in.
+
+    Raises:
+        Refused: it is no form, or one that cannot be read; 415.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if await request.body() and content_type not in FORMS:
+        raise Refused(NO_FORM, status=415)
+    try:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+            return entered((name, value) for name, value in form.multi_items() if isinstance(value, str))
+    except HTTPException as error:
+        raise Refused(NO_FORM, status=415) from error
 
 
 def _field(refused: Unprocessable) -> str:

@@ -20,6 +20,7 @@ from deploy.local.children import Child, last_lines, together
 from deploy.local.issuer import Issuer
 from deploy.local.ports import pick
 from shared import events as contract
+from shared.links import Links
 from shared.mongo import Collection, Mongo
 from shared.time import format_instant, parse_instant
 from tests.support.engines import Engines
@@ -157,6 +158,11 @@ class System:
         return httpx.AsyncClient(
             base_url=self.urls[service], headers=headers, transport=_Kept(self._transport), timeout=30
         )
+
+    @property
+    def links(self) -> Links:
+        """What signs this system's links, for tests that follow one without waiting for the message."""
+        return Links(self._surroundings.link_secret)
 
     async def now(self) -> datetime:
         """Domain time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.checkins.domain.check_in import LogCheckIn
@@ -10,6 +11,9 @@ from services.checkins.domain.known import Goal
 from shared import events as contract
 
 MOST_WORDS = 4_000
+FIELD_OF = {"number": "value", "milestones": "milestones", "done": "done"}
+"""The field that reports progress, by the kind of measure."""
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 
@@ -65,29 +69,40 @@ def _progress(
     fields: Mapping[str, Sequence[str]], goal: Goal, problems: dict[str, str]
 ) -> contract.Progress | None:
     kind = goal.measure.kind if goal.measure is not None else None
-    if kind == "number" and "value" in fields:
-        value = _number(fields["value"][0])
-        if value is None:
-            problems["value"] = "A number, such as 7 or 7.5."
-            return None
-        return contract.Progress(value=value)
-    if kind == "milestones" and "milestones" in fields:
-        return contract.Progress(milestones=list(dict.fromkeys(fields["milestones"])))
-    if kind == "done" and "done" in fields:
-        done = _answer(fields, "done", problems)
+    field = FIELD_OF.get(kind or "")
+    if any(name in fields for name in FIELD_OF.values() if name != field):
+        # The measure was revised since the form was opened; what was reported is not to be lost unnoticed.
+        problems[field or "value"] = "This goal is measured in another way by now: please report it anew."
+        return None
+    if field is None or field not in fields:
+        return None
+    if kind == "milestones":
+        return contract.Progress(milestones=list(dict.fromkeys(fields[field])))
+    if kind == "done":
+        done = _answer(fields, field, problems)
         return None if done is None else contract.Progress(done=done)
-    return None
+    value = _number(fields[field][0], problems)
+    return None if value is None else contract.Progress(value=value)
 
 
-def _number(text: str) -> float | None:
+def _number(text: str, problems: dict[str, str]) -> float | None:
     text = text.strip()
+    if _GROUPED.fullmatch(text):
+        # A thousand to some, a fraction to others: ask rather than guess.
+        problems["value"] = (
+            f"{text} can be read in two ways: write it without the comma, such as 1234 or 1.234."
+        )
+        return None
     if "," in text and "." not in text:
         text = text.replace(",", ".")
     try:
         value = float(text)
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or "_" in text:
+        problems["value"] = "A number, such as 7 or 7.5."
         return None
-    return value if math.isfinite(value) and "_" not in text else None
+    return value
 
 
 def _confidence(fields: Mapping[str, Sequence[str]], problems: dict[str, str]) -> int | None:

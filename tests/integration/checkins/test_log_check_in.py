@@ -12,7 +12,7 @@ from shared.ids import uuid7
 from shared.kafka import partition_of
 from shared.mongo import Mongo
 from shared.time import parse_instant
-from tests.integration.checkins.world import PATH, PROGRAMS, Pair, instant, refused, short
+from tests.integration.checkins.world import PATH, PROGRAMS, Pair, drop, instant, refused, refuses, short
 from tests.support.polling import eventually
 from tests.support.system import System
 
@@ -448,25 +448,6 @@ class TestHowMany:
         assert await many(2000, 1, dry_run=True) == [409]
         assert await many(0, 1) == [201]  # a kept answer
         await pair.logs(note="others go on")
-
-
-async def drop(pair: Pair, goal_id: str) -> None:
-    """Drop a goal, and wait until checkins has heard of it."""
-    dropped = await pair.as_("mentee", "goals").post(
-        f"/v1/goals/{goal_id}/outcome", json={"outcome": "dropped"}
-    )
-    assert dropped.status_code == 200, dropped.text
-
-    await refuses(pair, 409, goal_id=goal_id)
-
-
-async def refuses(pair: Pair, status: int, **body: Any) -> None:
-    """Wait until the mentee's check-in is refused: the news of why has to travel."""
-
-    async def heard() -> bool:
-        return (await pair.as_("mentee").post(PATH, json=pair.check_in(**body))).status_code == status
-
-    await eventually(heard, every=0.2)
 
 
 async def _of(pair: Pair, topic: str, subject: str) -> list[dict[str, Any]]:

@@ -149,3 +149,22 @@ def refused(answer: httpx.Response, status: int, *pointed: str) -> None:
 
 def instant(at: datetime) -> str:
     return format_instant(at)
+
+
+async def drop(pair: Pair, goal_id: str) -> None:
+    """Drop a goal, and wait until checkins has heard of it."""
+    dropped = await pair.as_("mentee", "goals").post(
+        f"/v1/goals/{goal_id}/outcome", json={"outcome": "dropped"}
+    )
+    assert dropped.status_code == 200, dropped.text
+
+    await refuses(pair, 409, goal_id=goal_id)
+
+
+async def refuses(pair: Pair, status: int, **body: Any) -> None:
+    """Wait until the mentee's check-in is refused: the news of why has to travel."""
+
+    async def heard() -> bool:
+        return (await pair.as_("mentee").post(PATH, json=pair.check_in(**body))).status_code == status
+
+    await eventually(heard, every=0.2)

@@ -39,7 +39,7 @@ def lapses(
     *facts: Fact, logged: Sequence[datetime] = (), until: datetime, lapsed: Period | None = None
 ) -> list[str]:
     """The periods that lapse, decided one after the other as a worker does, up to `until`."""
-    found = []
+    found: list[str] = []
     while True:
         period = next_period(facts, logged, lapsed, GRACE)
         if period is None or period.expected_by + GRACE > until:

@@ -62,6 +62,7 @@ def test_progress_by_the_goals_measure(
         ("value", "nan"),
         ("value", "1e999"),
         ("value", "1_000"),
+        ("value", "1,234"),
         ("confidence", "11"),
         ("confidence", "-1"),
         ("confidence", "7.5"),
@@ -74,3 +75,28 @@ def test_what_cannot_be_read_is_named(name: str, value: str) -> None:
     with pytest.raises(NotUnderstood) as refused:
         command_of(entered([(name, value)]), a_goal())
     assert list(refused.value.problems) == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(" 7 ", 7.0), ("-0,5", -0.5), ("0,125", 0.125), ("1234", 1234.0), ("12,34", 12.34), ("1e3", 1000.0)],
+)
+def test_a_number_is_read_as_people_write_it(text: str, value: float) -> None:
+    assert command_of(entered([("value", text)]), a_goal()).progress == contract.Progress(value=value)
+
+
+@pytest.mark.parametrize(
+    ("measure", "sent", "told_at"),
+    [
+        (contract.Measure(kind="number", target=7.0), "done", "value"),
+        (contract.Measure(kind="milestones", milestones=["true"]), "value", "milestones"),
+        (contract.Measure(kind="done"), "milestones", "done"),
+    ],
+)
+def test_what_fits_another_measure_is_not_lost_unnoticed(
+    measure: contract.Measure, sent: str, told_at: str
+) -> None:
+    """The goal was revised while the form was open."""
+    with pytest.raises(NotUnderstood) as refused:
+        command_of(entered([(sent, "true")]), a_goal(measure=measure))
+    assert list(refused.value.problems) == [told_at]

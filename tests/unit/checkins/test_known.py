@@ -67,7 +67,7 @@ class TestGoals:
         assert goal_of(PAIR.goal_set(GOAL_ID), declined("p-2")).state == "active"
 
     def test_a_miss_a_revival_and_a_drop(self) -> None:
-        history = [PAIR.goal_set(GOAL_ID), missed(), revised()]
+        history: list[GoalEvent] = [PAIR.goal_set(GOAL_ID), missed(), revised()]
         assert goal_of(*history[:2]).state == "missed"
         assert goal_of(*history).state == "active"
         dropped = contract.GoalDropped(**OWNED, dropped_at=NOW)
