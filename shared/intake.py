@@ -161,6 +161,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._offsets = database[f"{generation}offsets"]
         self._subjects = database[f"{generation}subjects"]
         self._parked = database[f"{generation}parked"]
+        self._sessions = database[f"{generation}sessions"]
         self._dead_letters = database["dead_letters"]
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._halted: set[TopicPartition] = set()
@@ -388,6 +389,26 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 consumer.pause(tp)
 
     async def _work(self, part: _Partition) -> None:
+        async with self._mongo.session() as session:
+            await self._take_over(part, session)
+            await self._fold_queued(part, session)
+
+    async def _take_over(self, part: _Partition, session: Session) -> None:
+        """End the session of who folded this partition before, so that a transaction it died in holds up nobody."""
+        id_ = self._offset_id(part.tp)
+        while True:
+            try:
+                before = await self._sessions.find_one({"_id": id_})
+                if before is not None and before["lsid"] != session.session_id:
+                    await self._mongo.end_session(before["lsid"])
+                own = {"lsid": dict(session.session_id)}
+                await self._sessions.replace_one({"_id": id_}, own, upsert=True)
+                return
+            except PyMongoError as error:
+                log.warning("partition not taken over yet", error=repr(error), topic=part.tp.topic)
+                await asyncio.sleep(RETRY_S[-1])
+
+    async def _fold_queued(self, part: _Partition, session: Session) -> None:
         consumer: AIOKafkaConsumer = self._subscriber.consumer
         failures = 0
         while True:
@@ -398,7 +419,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             fresh = [record for record in records if record.offset >= part.expected]
             if fresh:
                 try:
-                    await self._take_in(part, fresh)
+                    await self._take_in(part, fresh, session)
                     failures = 0
                 except Fenced:
                     log.warning(
@@ -436,7 +457,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         part.queue.clear()
         self._subscriber.consumer.seek(part.tp, part.expected)
 
-    async def _take_in(self, part: _Partition, records: Sequence[ConsumerRecord]) -> None:
+    async def _take_in(self, part: _Partition, records: Sequence[ConsumerRecord], session: Session) -> None:
         topic = self._topics[part.tp.topic]
         parsed = [_parsed(record, topic) for record in records]
         started = time.perf_counter()
@@ -446,7 +467,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             with telemetry.tracer().start_as_current_span(
                 f"fold {topic}", links=links, kind=trace.SpanKind.CONSUMER
             ):
-                folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S)
+                folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
         part.expected = tried.next_offset
         tried.committed()
         if folded.after_commit is not None:

@@ -91,21 +91,35 @@ class Mongo:
         async with session as opened:
             yield opened
 
+    async def end_session(self, lsid: Mapping[str, Any]) -> None:
+        """End a session of another process, by its `session_id`: what it has open in a transaction is undone.
+
+        A process that is killed leaves its transaction open, and with it locks that stand until MongoDB's limit for
+        transactions, a minute. Who knows that nobody uses the session any more need not wait.
+        """
+        await self._client.admin.command({"killSessions": [dict(lsid)]})
+
     async def transaction(
-        self, work: Callable[[Session], Awaitable[T]], *, seconds: float = OPERATION_S
+        self,
+        work: Callable[[Session], Awaitable[T]],
+        *,
+        seconds: float = OPERATION_S,
+        session: Session | None = None,
     ) -> T:
         """Run `work` in a transaction, again from its start when MongoDB says that a retry may help.
 
         Delivery: all or nothing; `work` may run several times and must have no effect but through the session.
-        `seconds` bounds the whole, retries included.
+        `seconds` bounds the whole, retries included. `session`: one to use, else one of its own.
 
         Raises:
             PyMongoError: it could not be committed.
             Whatever `work` raises: the transaction is then aborted.
         """
         with pymongo.timeout(seconds):
-            async with self.session() as session:
+            if session is not None:
                 return await session.with_transaction(work)
+            async with self.session() as own:
+                return await own.with_transaction(work)
 
     async def aggregate(
         self,
