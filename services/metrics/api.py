@@ -15,6 +15,7 @@ from services.metrics.domain.answer import of_few, of_many
 from services.metrics.domain.days import Asked, Granularity, asked
 from services.metrics.domain.explain import Reason, contributions, part_of, reasons
 from services.metrics.domain.fold import PROGRAMS
+from services.metrics.risks import Risks
 from services.metrics.store import Store
 from shared import http
 from shared.clock import Clock
@@ -70,8 +71,9 @@ ThingId = Annotated[Id, Path()]
 class Numbers:
     """The use cases: who may see which numbers, and where they come from."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, risks: Risks, clock: Clock) -> None:
         self._store = store
+        self._risks = risks
         self._clock = clock
 
     def asked(
@@ -101,7 +103,7 @@ class Numbers:
     ) -> dict[str, Any]:
         """The numbers of a program or the organization."""
         await self._known(org_id, scope, id_)
-        sums, engaged = await self._store.cells(org_id, scope, id_, window)
+        sums, engaged = await self._store.sums(org_id, scope, id_, window, granularity)
         mentorships = await self._store.mentorships_in(org_id, id_ if scope == PROGRAMS else None, window)
         return of_many(scope, id_, window, granularity, sums, engaged, mentorships)
 
@@ -126,29 +128,25 @@ class Numbers:
         )
 
     async def at_risk(self, org_id: str, params: RiskIn, page: Page) -> dict[str, Any]:
-        """The open goals with a signal, most signals first, then by deadline."""
-        now = self._clock.now()
-        found = [
-            assessed
-            async for goal, entries in self._store.active_goals(org_id, params.program_id, params.owner_id)
-            if (assessed := risk.assess(goal, entries, now)).signals
-        ]
-        found.sort(key=lambda assessed: assessed.rank)
+        """The open goals with a signal, most signals first, then by deadline.
+
+        Raises:
+            Unavailable: more has happened just now than was assessed yet.
+        """
+        after = None
         if page.after is not None:
             # The cursor names the last goal shown: its signals are in front of its id.
             signals, _, goal_id = page.after.id.partition(":")
             after = (-int(signals), page.after.at, goal_id)
-            found = [assessed for assessed in found if assessed.rank > after]
+        found = await self._risks.worst(org_id, params.program_id, params.owner_id, page.fetch, after)
         return page.listing(
-            found,
-            lambda assessed: Position(assessed.rank[1], f"{len(assessed.signals)}:{assessed.goal.goal_id}"),
-            risk.shown,
+            found, lambda each: Position(each.due_at, f"{each.count}:{each.goal_id}"), risk.shown
         )
 
-    async def nudges(self, org_id: str, window: Asked) -> dict[str, Any]:
-        """The numbers of nudges."""
+    async def nudges(self, org_id: str, window: Asked, program_id: str | None = None) -> dict[str, Any]:
+        """The numbers of nudges, of the organization or of a program of it."""
         start, end = window.window
-        found, deeds = await self._store.nudges(org_id, _midnight(start), _midnight(end + 1))
+        found, deeds = await self._store.nudges(org_id, program_id, _midnight(start), _midnight(end + 1))
         return nudge_numbers.numbers(found, deeds)
 
     async def _known(self, org_id: str, scope: str, id_: str) -> None:

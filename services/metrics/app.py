@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from services.metrics import api, exports, live
 from services.metrics.dashboard import pages
 from services.metrics.dashboard.session import Sessions
+from services.metrics.risks import Risks
 from services.metrics.settings import MetricsSettings
-from services.metrics.store import Store
+from services.metrics.store import Folding, Generations, RiskStore, Store
 from services.metrics.stream import TOPICS, Projection
 from shared import asyncapi
 from shared import events as contract
@@ -21,10 +22,13 @@ READS = {topic: [name for name in contract.TYPES if contract.topic_of(name) == t
 def build(settings: MetricsSettings) -> FastAPI:
     """The application; entering its lifespan starts the intake."""
     runtime = Runtime("metrics", settings)
-    store = Store(runtime.mongo, runtime.database)
-    runtime.on_start(store.make_indexes)
-    runtime.take_in(TOPICS, Projection(store))
-    numbers = api.Numbers(store, runtime.clock)
+    generations = Generations(runtime.mongo, runtime.database)
+    store = Store(generations)
+    risks = Risks(RiskStore(generations), runtime.clock)
+    runtime.on_start(generations.load)
+    runtime.take_in(TOPICS, Projection(Folding(generations.live)))
+    runtime.leased("risks", risks.run)
+    numbers = api.Numbers(store, risks, runtime.clock)
     return create_app(
         "Onbelay metrics",
         settings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.metrics.domain.fold import fold_checkins, fold_goals, fold_nudges, touched
-from services.metrics.store import Store
+from services.metrics.store import Folding
 from shared.intake import Batch, Folded
 from shared.mongo import Session
 
@@ -19,7 +19,7 @@ class Projection:
     On failure nothing is stored and the batch is folded again from what is stored.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Folding) -> None:
         self._store = store
 
     async def fold(self, batch: Batch, session: Session) -> Folded:

@@ -24,10 +24,14 @@ class Window(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a request for numbers asks about: a window, by what had been recorded up to the end of `as_of`."""
+    """What a request for numbers asks about: a window, by what had been recorded up to the end of `as_of`.
+
+    `latest`: by all that is known, since `as_of` is today.
+    """
 
     window: Window
     as_of: int
+    latest: bool = False
 
 
 def day_of(instant: datetime) -> int:
@@ -42,6 +46,17 @@ def month_of(day: int) -> str:
     """The month of a day as `2026-12`."""
     when = date.fromordinal(day)
     return f"{when.year:04d}-{when.month:02d}"
+
+
+def week_of(day: int) -> int:
+    """The Monday of the ISO week that a day lies in."""
+    return day - date.fromordinal(day).weekday()
+
+
+def days_of(month: str) -> Window:
+    """The days of a month, `2026-12`."""
+    first = date.fromisoformat(f"{month}-01").toordinal()
+    return Window(first, _last_day(first, "month"))
 
 
 def shown_day(day: int) -> str:
@@ -68,7 +83,8 @@ def asked(start: date | None, end: date | None, as_of: date | None, today: date)
         errors.append(FieldError("This lies in the future.", parameter="as_of"))
     if errors:
         raise Unprocessable(errors[0].detail, errors=errors)
-    return Asked(Window(start.toordinal(), end.toordinal()), (as_of or today).toordinal())
+    known = as_of or today
+    return Asked(Window(start.toordinal(), end.toordinal()), known.toordinal(), known == today)
 
 
 def _years_before(day: date, years: int) -> date:

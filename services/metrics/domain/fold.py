@@ -59,6 +59,24 @@ class Cell:
     engaged: set[str] = field(default_factory=set)
 
 
+class MonthKey(NamedTuple):
+    """A month, `2026-12`, of a program or of the organization."""
+
+    org_id: str
+    scope: str
+    id: str
+    month: str
+
+
+@dataclass(slots=True)
+class Month:
+    """What a batch adds to a month, whenever it was recorded: sums of it whole, and by the day of the month."""
+
+    total: dict[str, int] = field(default_factory=dict)
+    days: dict[int, dict[str, int]] = field(default_factory=dict)
+    engaged: dict[int, set[str]] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Diary:
     """What a batch adds to a diary."""
@@ -81,6 +99,16 @@ class Changes:
     cells: dict[CellKey, Cell] = field(default_factory=dict)
     nudges: dict[str, Nudge] = field(default_factory=dict)
 
+    def goals_touched(self) -> dict[str, set[str]]:
+        """The ids of the goals that anything happened to, by organization."""
+        touched: dict[str, set[str]] = {}
+        for id_, found in self.goals.items():
+            touched.setdefault(found.org_id, set()).add(id_)
+        for page in self.diaries.values():
+            if page.goal_id is not None:
+                touched.setdefault(page.org_id, set()).add(page.goal_id)
+        return touched
+
     def weigh(self, event: Any, role: str, recorded: int, weights: Sequence[Weight]) -> None:
         """Add weights to the cells of the event's program and organization."""
         paths = PATHS[role]
@@ -93,6 +121,21 @@ class Changes:
         """Note that a person was engaged."""
         for cell in self._cells(event, day, recorded):
             cell.engaged.add(person)
+
+    def months(self) -> dict[MonthKey, Month]:
+        """The same as the cells, summed up by month: what is read when nobody asks how it was known before."""
+        months: dict[MonthKey, Month] = {}
+        for (org_id, scope, id_, day, _), cell in self.cells.items():
+            key = MonthKey(org_id, scope, id_, month_of(day))
+            if (month := months.get(key)) is None:
+                month = months[key] = Month()
+            of_day = month.days.setdefault(day, {})
+            for path, amount in cell.sums.items():
+                month.total[path] = month.total.get(path, 0) + amount
+                of_day[path] = of_day.get(path, 0) + amount
+            if cell.engaged:
+                month.engaged.setdefault(day, set()).update(cell.engaged)
+        return months
 
     def _cells(self, event: Any, day: int, recorded: int) -> tuple[Cell, Cell]:
         org_id, program_id = event.org_id, event.program_id

@@ -1,12 +1,17 @@
-"""Goals at risk: rules over what is known, each a signal with a name. No scores, nothing learned."""
+"""Goals at risk: rules over what is known, each a signal with a name. No scores, nothing learned.
+
+Assessments are kept, since an organization may have a hundred thousand open goals; each says until when it holds if
+nothing happens (`next_at`).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from services.metrics.domain.diary import Entry
 from services.metrics.domain.goal import Goal
@@ -18,20 +23,33 @@ LOW_CONFIDENCE = 3
 CONFIDENCE_FALL = 3
 TIME_GONE = 0.25
 PACE = 0.75
+LOOK_AGAIN = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """An open goal, how far it is, and its signals."""
+class Risk(Struct, frozen=True, kw_only=True):
+    """An open goal, how far it is, and its signals. From `next_at` on another look is due; None: time alone does not
+    change it."""
 
-    goal: Goal
+    goal_id: str = field(name="_id")
+    org_id: str
+    program_id: str
+    mentorship_id: str
+    owner_id: str
+    title: str
+    due_at: datetime
     fraction: float
     signals: list[str]
+    count: int
+    next_at: datetime | None = None
 
     @property
     def rank(self) -> tuple[int, datetime, str]:
         """Sorts the most signals first, then the nearest deadline."""
-        return -len(self.signals), _due(self.goal), self.goal.goal_id
+        return -self.count, self.due_at, self.goal_id
+
+    def holds(self, now: datetime) -> bool:
+        """Whether time alone has not changed it."""
+        return self.next_at is None or self.next_at > now
 
 
 def assess(goal: Goal, entries: Sequence[Entry], now: datetime) -> Risk:
@@ -46,11 +64,12 @@ def assess(goal: Goal, entries: Sequence[Entry], now: datetime) -> Risk:
       `unattainable` (the latest answer is no).
     """
     logged = in_order(entries)
-    fraction = progress(goal.measure, logged, now)
+    due_at = _due(goal)
+    reached = progress(goal.measure, logged, now)
     signals = []
-    if _due(goal) - now <= DUE_SOON:
+    if due_at - now <= DUE_SOON:
         signals.append("due_soon")
-    if _behind_pace(goal, fraction, now):
+    if _behind_pace(goal, reached, now):
         signals.append("behind_pace")
     if _lapsed(entries, logged):
         signals.append("check_in_lapsed")
@@ -62,16 +81,28 @@ def assess(goal: Goal, entries: Sequence[Entry], now: datetime) -> Risk:
     ):
         if answers and not answers[-1]:
             signals.append(signal)
-    return Risk(goal, fraction, signals)
+    return Risk(
+        goal_id=goal.goal_id,
+        org_id=goal.org_id,
+        program_id=goal.program_id,
+        mentorship_id=goal.mentorship_id,
+        owner_id=goal.owner_id or "",
+        title=goal.title or "",
+        due_at=due_at,
+        fraction=reached,
+        signals=signals,
+        count=len(signals),
+        next_at=_next_look(goal, logged, reached, signals, now),
+    )
 
 
 def shown(risk: Risk) -> dict[str, Any]:
     """A goal at risk as an answer shows it."""
     return {
-        "goal_id": risk.goal.goal_id,
-        "mentorship_id": risk.goal.mentorship_id,
-        "owner_id": risk.goal.owner_id,
-        "due_at": _due(risk.goal),
+        "goal_id": risk.goal_id,
+        "mentorship_id": risk.mentorship_id,
+        "owner_id": risk.owner_id,
+        "due_at": risk.due_at,
         "fraction": risk.fraction,
         "signals": risk.signals,
     }
@@ -127,6 +158,23 @@ def _behind_pace(goal: Goal, fraction: float, now: datetime) -> bool:
     whole = (_due(goal) - goal.set_at).total_seconds()
     gone = min(1.0, (now - goal.set_at).total_seconds() / whole) if whole > 0 else 1.0
     return gone >= TIME_GONE and fraction < PACE * gone
+
+
+def _next_look(
+    goal: Goal, logged: Sequence[Entry], reached: float, signals: Sequence[str], now: datetime
+) -> datetime | None:
+    """When time alone may change the assessment: a deadline comes near, a pace is lost, a check-in said to be of a
+    moment that lies ahead (clocks differ by minutes) comes true."""
+    looks = [entry.at for entry in logged if entry.at > now]
+    if "due_soon" not in signals:
+        looks.append(_due(goal) - DUE_SOON)
+    if "behind_pace" not in signals and goal.measure is not None and goal.measure.kind != "done":
+        share = max(TIME_GONE, reached / PACE)
+        if goal.set_at is not None and share < 1:
+            # At that very moment the pace may just be kept: a look too early is followed by another.
+            lost = goal.set_at + (_due(goal) - goal.set_at) * share
+            looks.append(lost if lost > now else now + LOOK_AGAIN)
+    return min(looks, default=None)
 
 
 def _lapsed(entries: Sequence[Entry], logged: Sequence[Entry]) -> bool:

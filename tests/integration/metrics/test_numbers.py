@@ -34,8 +34,10 @@ class TestNumbers:
         events, topics = a_big_history(org, seed)
         await publish(metrics, topics, times=2)
         asking = client(metrics, org)
-        for as_of in (END, date(2026, 1, 20), date(2026, 2, 10)):
-            answer = await get(asking, f"/v1/metrics/orgs/{org}", as_of=as_of.isoformat())
+        for as_of in (None, END, date(2026, 1, 20), date(2026, 2, 10)):
+            params = {} if as_of is None else {"as_of": as_of.isoformat()}
+            answer = await get(asking, f"/v1/metrics/orgs/{org}", **params)
+            as_of = as_of or date.fromisoformat(answer["as_of"])
             behind = set(people(events, START, END, as_of).values())
             if len(behind) < 5:
                 assert answer["withheld"] == "fewer than 5 people"
@@ -56,19 +58,30 @@ class TestNumbers:
             answer = await get(asking, f"/v1/metrics/people/{person}")
             assert numbers_of(answer) == recount(events, START, END, END, done_by(person))
 
-    async def test_a_program_is_cut_into_iso_weeks(self, metrics: System, org: str) -> None:
+    async def test_a_window_is_cut_into_days_iso_weeks_and_months_and_clipped(
+        self, metrics: System, org: str
+    ) -> None:
         events, topics = a_big_history(org, 7)
         await publish(metrics, topics)
-        answer = await get(client(metrics, org), f"/v1/metrics/orgs/{org}", granularity="week")
-        assert answer["series"][0]["from"] == "2026-01-01"
-        assert answer["series"][0]["to"] == "2026-01-04"
-        assert answer["series"][-1]["to"] == "2026-05-31"
-        for bucket in answer["series"]:
-            if "withheld" in bucket or not bucket["people"]:
-                continue
-            start, end = date.fromisoformat(bucket["from"]), date.fromisoformat(bucket["to"])
-            expected = recount(events, start, end, END, anybody, by_role=False)
-            assert {**numbers_of(bucket), "by_role": None} == {**expected, "by_role": None}
+        asking = client(metrics, org)
+        window = {"from": "2026-01-08", "to": "2026-04-15"}
+        for granularity, ends in (("day", "2026-01-08"), ("week", "2026-01-11"), ("month", "2026-01-31")):
+            for as_of in ({}, {"as_of": "2026-03-01"}):
+                answer = await get(
+                    asking, f"/v1/metrics/orgs/{org}", granularity=granularity, **window, **as_of
+                )
+                series = answer["series"]
+                known = date.fromisoformat(answer["as_of"])
+                assert (series[0]["from"], series[0]["to"]) == ("2026-01-08", ends)
+                assert series[-1]["to"] == "2026-04-15"
+                shown = [bucket for bucket in series if "withheld" not in bucket and bucket["people"]]
+                assert shown
+                for bucket in shown:
+                    start, end = date.fromisoformat(bucket["from"]), date.fromisoformat(bucket["to"])
+                    expected = recount(events, start, end, known, anybody, by_role=False)
+                    assert {**numbers_of(bucket), "by_role": None} == {**expected, "by_role": None}
+                    behind = set(people(events, start, end, known).values())
+                    assert bucket["engaged"] == len(engaged(events, start, end, known) & behind)
 
     async def test_a_killed_service_goes_on_without_counting_twice(self, metrics: System, org: str) -> None:
         events, topics = a_big_history(org, 11)

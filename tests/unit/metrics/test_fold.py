@@ -44,7 +44,7 @@ def random_window(rng: Random) -> Asked:
 
 
 def dates(asked: Asked) -> tuple[date, date, date]:
-    (start, end), as_of = asked
+    (start, end), as_of, _ = asked
     return date.fromordinal(start), date.fromordinal(end), date.fromordinal(as_of)
 
 
