@@ -8,6 +8,9 @@ import os
 from fastapi import FastAPI
 
 from services.notifier.api import nudges, quiet, recipients
+from services.notifier.calendar import api as calendar
+from services.notifier.calendar.feed import Words
+from services.notifier.calendar.store import Store as CalendarStore
 from services.notifier.compose import Composer
 from services.notifier.mail import Mailer
 from services.notifier.senders import Senders
@@ -81,6 +84,17 @@ def build(settings: Settings) -> FastAPI:
     )
     runtime.worker("nudges", nudger.run)
 
+    planned = CalendarStore(runtime.database)
+    runtime.on_start(planned.make_indexes)
+    calendars = calendar.Calendars(
+        planned,
+        store.person,
+        lambda recipient: Words(*composer.lines(recipient, "calendar.txt")),
+        links,
+        runtime.clock,
+        settings.notifier_url,
+    )
+
     async def forget() -> None:
         while True:
             await store.forget_answers(runtime.clock.now() - ANSWERS_KEPT)
@@ -88,7 +102,7 @@ def build(settings: Settings) -> FastAPI:
             await asyncio.sleep(FORGET_EVERY_S)
 
     runtime.leased("forget-answers", lambda _: forget())
-    use_cases = recipients.Recipients(store, runtime.clock, targets)
+    use_cases = recipients.Recipients(store, runtime.clock, targets, calendars.url)
     return create_app(
         "Onbelay notifier",
         settings,
@@ -99,6 +113,7 @@ def build(settings: Settings) -> FastAPI:
             recipients.routes(use_cases),
             nudges.routes(store),
             webhooks.routes(webhooks.Webhooks(endpoints, runtime.clock, targets, deliverer.wake)),
+            calendar.routes(calendars),
             quiet.routes(quiet.Quiet(store, links, runtime.clock)),
         ],
         asyncapi=lambda: asyncapi.document("notifier", PUBLISHES, READS),

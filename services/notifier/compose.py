@@ -93,6 +93,10 @@ class Composer:
         item = _Item(*_parts(self._render(f"{language}/kinds/{about}.txt", facts)), None)
         return self._around([item], language, recipient, self._quiet_url(person, (), now), reminds=False)
 
+    def lines(self, recipient: Recipient, template: str) -> list[str]:
+        """The lines of a template without facts, in the recipient's language."""
+        return self._render(f"{self.language(recipient)}/{template}", {}).strip().splitlines()
+
     def _around(
         self, items: Sequence[_Item], language: str, recipient: Recipient, quiet_url: str, *, reminds: bool
     ) -> Message:

@@ -124,11 +124,13 @@ class Recipients:
         store: keeps people.
         clock: domain time.
         targets: where chats may be.
+        calendar_url: where the calendar of an organization's person is.
     """
 
     store: Store
     clock: Clock
     targets: Targets
+    calendar_url: Callable[[str, str], str]
 
     async def put(self, caller: Caller, person_id: str, body: RecipientIn) -> Answer:
         """Provide a person anew, or replace what they chose."""
@@ -140,7 +142,9 @@ class Recipients:
     async def get(self, caller: Caller, person_id: str) -> Answer:
         """What the person chose."""
         _allowed(caller, person_id)
-        return _answer(_known(await self.store.person(caller.org_id, person_id)))
+        answer = _answer(_known(await self.store.person(caller.org_id, person_id)))
+        calendar = {"calendar_url": self.calendar_url(caller.org_id, person_id)}
+        return replace(answer, body={**(answer.body or {}), **calendar})
 
     async def delete(self, caller: Caller, person_id: str) -> None:
         """Forget a person's contact data and choices."""

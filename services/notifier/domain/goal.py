@@ -51,7 +51,8 @@ class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `revised_at` tells when each revision was recorded, from the first. `counts_from` is the instant from which its
     cadence counts anew: set, revived, changed. `lapsed` is the last period that lapsed, `checked_in_at` when the
     last check-in that counts for the cadence was logged. `asked_to_renegotiate` is the latest revision so asked.
-    `renegotiate_since` and `help_since` (by author) hold other reminders back for a while.
+    `renegotiate_since` and `help_since` (by author) hold other reminders back for a while. `changes` counts what was
+    folded, the last of it recorded at `changed_at`: calendars tell by it which entry is the newer one.
     """
 
     goal_id: str
@@ -80,6 +81,8 @@ class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     renegotiate_since: datetime | None = None
     help_since: dict[str, datetime] = {}
     waiting: tuple[Told, ...] = ()
+    changes: int = 0
+    changed_at: datetime | None = None
 
     @property
     def known(self) -> bool:
@@ -125,6 +128,11 @@ def expected(goal: Goal, resumed_at: datetime | None) -> Expected | None:
 
 def evolve(goal: Goal, event: contract.Event, at: datetime) -> Goal:
     """The goal after an event about it that was recorded `at`; check-ins and help only once it is known."""
+    after = _evolved(goal, event, at)
+    return msgspec.structs.replace(after, changes=goal.changes + 1, changed_at=max(at, goal.changed_at or at))
+
+
+def _evolved(goal: Goal, event: contract.Event, at: datetime) -> Goal:
     change = msgspec.structs.replace
     match event:
         case contract.GoalRevised():
