@@ -28,7 +28,9 @@ from pymongo import ASCENDING, IndexModel, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from shared import events as contract
+from shared import levers
 from shared.errors import Conflict, Unavailable, Unprocessable
+from shared.group_commit import GroupCommit
 from shared.idempotency import Answer, Idem
 from shared.ids import uuid7
 from shared.mongo import Collection, Doc, Mongo, Session, duplicate_key
@@ -102,6 +104,7 @@ class Aggregates:
         self.collection = collection
         self._outbox = outbox
         self._max_bytes = max_bytes
+        self._group = GroupCommit(collection) if levers.on(levers.GROUP_COMMIT) else None
 
     async def make_indexes(self, *more: IndexModel) -> None:
         """Create the indexes that every aggregate collection has, and `more`."""
@@ -200,7 +203,7 @@ class Aggregates:
             await _write(changes, session)
             return
         if len(changes) == 1:
-            await _write(changes, None)
+            await _write(changes, None, self._group)
         elif changes:
             await self._mongo.transaction(lambda opened: _write(changes, opened))
         self.kicked(changes)
@@ -254,14 +257,16 @@ async def retry_stale(work: Callable[[], Awaitable[T]]) -> T:
     raise Conflict("Others keep changing this; try again.", retry_after=1)
 
 
-async def _write(changes: Sequence[Change], session: Session | None) -> None:
+async def _write(
+    changes: Sequence[Change], session: Session | None, group_commit: GroupCommit | None = None
+) -> None:
     by_collection: dict[str, list[Change]] = {}
     for change in changes:
         by_collection.setdefault(change.collection.name, []).append(change)
     try:
         for group in by_collection.values():
             if len(group) == 1:
-                await _write_one(group[0], session)
+                await _write_one(group[0], session, group_commit)
                 continue
             result = await group[0].collection.bulk_write(
                 [change.operation for change in group], ordered=True, session=session
@@ -275,9 +280,14 @@ async def _write(changes: Sequence[Change], session: Session | None) -> None:
         raise Duplicate(field) from error
 
 
-async def _write_one(change: Change, session: Session | None) -> None:
+async def _write_one(
+    change: Change, session: Session | None, group_commit: GroupCommit | None = None
+) -> None:
     if change.before is None:
-        await change.collection.insert_one(change.after, session=session)
+        if group_commit is not None and group_commit.collection is change.collection:
+            await group_commit.insert(change.after)
+        else:
+            await change.collection.insert_one(change.after, session=session)
         return
     operation = change.operation
     assert isinstance(operation, UpdateOne)  # noqa: S101 - narrows the type; `change` made it so

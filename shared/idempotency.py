@@ -7,10 +7,11 @@ same write, and gives it back when the key comes again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 MAX_KEY_LENGTH = 255
 
@@ -50,7 +51,7 @@ def idem(*, org_id: str, person_id: str, method: str, path: str, key: str, body:
 
 def fingerprint(body: Any) -> str:
     """The same for two JSON values exactly when they are equal, whatever the order of their members."""
-    return _sha256(json.dumps(body, sort_keys=True, separators=(",", ":")))
+    return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
 
 
 def without(body: Mapping[str, Any], *names: str) -> dict[str, Any]:

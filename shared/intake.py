@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -82,6 +82,14 @@ class Folded:
 
     after_commit: Callable[[], None] | None = None
     rejected: Sequence[tuple[Received, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where a partition's stored offset was last seen: the `next` one, and `at` which real instant (monotonic)."""
+
+    next: int
+    at: float
 
 
 class Fold(Protocol):
@@ -168,6 +176,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._cluster_id = ""
         self._caught_up = False
         self._coverage: dict[TopicPartition, datetime] = {}
+        self._seen: dict[TopicPartition, Seen] = {}
         self._assigned_once = False
         self._bootstrap = bootstrap
         self._group = f"{topic_prefix}onbelay.{consumer}{generation and '.' + generation}"
@@ -201,6 +210,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer if self._subscriber else None
         high = consumer.highwater(tp) if consumer is not None else None
         return part.expected < max(part.end_at_start, high or 0)
+
+    def stored(self, topic: str, partition: int) -> Seen | None:
+        """How far a partition was folded, by whichever process, when last seen; several times a second."""
+        return self._seen.get(TopicPartition(self._topic_name(topic), partition))
 
     def covered(self, topic: str, partition: int | None = None) -> datetime | None:
         """A domain instant up to which everything published is folded, by whichever process.
@@ -469,6 +482,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             ):
                 folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
         part.expected = tried.next_offset
+        self._seen[part.tp] = Seen(part.expected, time.monotonic())
         tried.committed()
         if folded.after_commit is not None:
             folded.after_commit()
@@ -546,13 +560,22 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         async with asyncio.timeout(5):
             waiting = await consumer.end_offsets(tps)
         for attempt in range(50):
+            asked_at = time.monotonic()
             stored = await self._stored_offsets(list(waiting))
+            self._see(stored, asked_at)
             for tp in [tp for tp, end in waiting.items() if stored.get(tp, 0) >= end]:
                 self._coverage[tp] = sampled_at
                 del waiting[tp]
             if not waiting:
                 return
             await asyncio.sleep(0.02 if attempt < 25 else 0.1)
+
+    def _see(self, stored: Mapping[TopicPartition, int], asked_at: float) -> None:
+        """Note how far partitions were folded; an answer asked for before this process went further is late."""
+        for tp, next_offset in stored.items():
+            seen = self._seen.get(tp)
+            if seen is None or seen.at <= asked_at:
+                self._seen[tp] = Seen(next_offset, asked_at)
 
 
 class _Attempt:

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -34,8 +35,12 @@ class Outgoing:
     partition: int | None = None
 
 
+@lru_cache(16_384)
 def partition_of(key: str, partitions: int) -> int:
-    """The partition of a key among `partitions`, as the producers' default partitioner chooses it."""
+    """The partition of a key among `partitions`, as the producers' default partitioner chooses it.
+
+    Kept, since murmur2 in Python takes longer than all else that is done to send a record.
+    """
     return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
 
 
@@ -108,6 +113,51 @@ class Producer:
             raise
         future.add_done_callback(lambda done: self._settled(ticket, producer, done))
         return future
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            KafkaError, TimeoutError: it cannot be told now.
+        """
+        producer = await self._running()
+        return len(await producer.partitions_for(topic))
+
+    async def send_batch(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> tuple[asyncio.Future[RecordMetadata], int]:
+        """Hand over as many of `records`, from the first, as go in one batch, in their order; and how many those are.
+
+        What `send` does record by record, at a quarter of its cost; their `topic` and `partition` are not looked at.
+        Waits until the batch before it, of this partition, has left. The future is done when all replicas in sync
+        have all of it, or failed for all of it.
+
+        Raises:
+            KafkaError, TimeoutError: the client cannot take it now. Nothing was sent.
+        """
+        self._tickets += 1
+        ticket = self._tickets
+        self._waiting[ticket] = time.monotonic()
+        try:
+            producer = await self._running()
+            batch = producer.create_batch()
+            now = int(time.time() * 1000)
+            taken = 0
+            for record in records:
+                headers = record.headers
+                # None: it is full. The first is always taken, however large.
+                if batch.append(timestamp=now, key=record.key, value=record.value, headers=headers) is None:
+                    break
+                taken += 1
+            batch.close()
+            future: asyncio.Future[RecordMetadata] = await producer.send_batch(
+                batch, topic, partition=partition
+            )
+        except BaseException:
+            self._waiting.pop(ticket, None)
+            raise
+        future.add_done_callback(lambda done: self._settled(ticket, producer, done))
+        return future, taken
 
     @staticmethod
     async def _send_empty(producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[RecordMetadata]:

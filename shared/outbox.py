@@ -12,21 +12,23 @@ flight at once; acknowledgements are written back in groups.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 from pymongo import UpdateMany
 from pymongo.errors import PyMongoError
 
 from shared import events as contract
-from shared import telemetry
-from shared.kafka import Outgoing, Producer
+from shared import levers, telemetry
+from shared.kafka import Outgoing, Producer, partition_of
 from shared.mongo import Collection, Doc
 
 log = structlog.get_logger(__name__)
@@ -36,7 +38,9 @@ PAGE = 2_000
 SWEEP_S = 1.0
 GRACE_S = 2.0
 """The sweeper leaves younger work to the process that stored it."""
-MARK_S = 0.004
+MARK_S = 0.02
+"""Acknowledgements of so long are recorded together; all that waits for them is a watermark of every few seconds."""
+BATCH = 1_000
 DEAD_LETTER = "dead-letters"
 
 
@@ -53,6 +57,16 @@ class _Flight:
     @property
     def id(self) -> tuple[str, str]:
         return self.collection.name, self.document["_id"]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What waits to be sent to one partition."""
+
+    topic: str
+    partition: int
+    flights: deque[_Flight] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
 
 
 class Publisher:
@@ -79,6 +93,7 @@ class Publisher:
         self._cluster = cluster
         self._flights: dict[tuple[str, str], _Flight] = {}
         self._queue: deque[_Flight] = deque()
+        self._lanes: dict[tuple[str, int], _Lane] = {}
         self._wake = asyncio.Event()
         self._marks: dict[str, dict[int, list[_Flight]]] = {}
         self._mark_wake = asyncio.Event()
@@ -181,34 +196,102 @@ class Publisher:
     # -- sending
 
     async def _send_loop(self) -> None:
-        while True:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            flight = self._queue.popleft()
-            event = flight.document["events"][flight.acked]
-            try:
-                future = await self._producer.send(outgoing(flight.document, event, self._prefix))
-            except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("not published yet", subject=flight.document.get("subject"), error=repr(error))
-                self._land(flight)
-                self._give_up_queue()
-                await asyncio.sleep(0.2)
-                continue
-            future.add_done_callback(lambda done, flight=flight: self._acked(flight, done))  # type: ignore[misc]
+        """Sort what is to be sent to lanes, one for each partition of a topic."""
+        counts: dict[str, int] = {}
+        try:
+            while True:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                flight = self._queue.popleft()
+                topic = self._prefix + contract.TOPICS[self._next_event(flight)["topic"]]
+                try:
+                    count = counts.get(topic) or await self._producer.partitions(topic)
+                except (KafkaError, TimeoutError, OSError) as error:
+                    self._queue.appendleft(flight)
+                    await self._given_up(error)
+                    continue
+                counts[topic] = count
+                self._join(flight, topic, count)
+        finally:
+            for lane in self._lanes.values():
+                if lane.task is not None:
+                    lane.task.cancel()
 
-    def _give_up_queue(self) -> None:
+    def _join(self, flight: _Flight, topic: str, count: int) -> None:
+        """Put a flight in the lane of its partition, whose task sends what is in it."""
+        event = self._next_event(flight)
+        key = event["key"] if event["topic"] == DEAD_LETTER else flight.document["key"]
+        if isinstance(key, bytes):
+            key = key.decode("latin-1")
+        partition = partition_of(key, count) if key else random.randrange(count)  # noqa: S311 - not a secret
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+            lane = self._lanes[topic, partition] = _Lane(topic, partition)
+        lane.flights.append(flight)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._send_lane(lane))
+
+    async def _send_lane(self, lane: _Lane) -> None:
+        """Send a lane's flights, batch by batch, until it is empty.
+
+        Flights collect while a batch waits for the one before it to leave, so that batches grow with the load.
+        """
+        try:
+            while lane.flights:
+                flights = [lane.flights.popleft() for _ in range(min(len(lane.flights), BATCH))]
+                try:
+                    records = [
+                        outgoing(flight.document, self._next_event(flight), self._prefix)
+                        for flight in flights
+                    ]
+                    future, taken = await self._send(lane, records)
+                except (KafkaError, TimeoutError, OSError) as error:
+                    lane.flights.extendleft(reversed(flights))
+                    self._queue.extend(lane.flights)
+                    lane.flights.clear()
+                    await self._given_up(error)
+                    return
+                lane.flights.extendleft(reversed(flights[taken:]))
+                sent = flights[:taken]
+                future.add_done_callback(lambda done, sent=sent: self._settled(sent, done))  # type: ignore[misc]
+        finally:
+            lane.task = None
+
+    async def _send(
+        self, lane: _Lane, records: Sequence[Outgoing]
+    ) -> tuple[asyncio.Future[RecordMetadata], int]:
+        if levers.on(levers.RECORD_BATCHES):
+            return await self._producer.send_batch(lane.topic, lane.partition, records)
+        return await self._producer.send(records[0]), 1
+
+    async def _given_up(self, error: Exception) -> None:
         """Leave what waits behind a failure to the sweeper; it is marked in the store."""
+        subject = self._queue[0].document.get("subject") if self._queue else None
+        log.warning("not published yet", subject=subject, error=repr(error))
         while self._queue:
             self._land(self._queue.popleft())
+        await asyncio.sleep(0.2)
 
-    def _acked(self, flight: _Flight, done: asyncio.Future[Any]) -> None:
+    @staticmethod
+    def _next_event(flight: _Flight) -> Doc:
+        event: Doc = flight.document["events"][flight.acked]
+        return event
+
+    def _settled(self, sent: Sequence[_Flight], done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:
-            log.warning("not published", subject=flight.document.get("subject"), error=repr(done))
-            self._land(flight)
+            log.warning(
+                "not published", subject=sent[0].document.get("subject"), n=len(sent), error=repr(done)
+            )
+            for flight in sent:
+                self._land(flight)
             return
-        telemetry.PUBLISHED.labels(flight.document["events"][flight.acked]["topic"]).inc()
+        telemetry.PUBLISHED.labels(self._next_event(sent[0])["topic"]).inc(len(sent))
+        for flight in sent:
+            self._acked(flight)
+
+    def _acked(self, flight: _Flight) -> None:
         flight.acked += 1
         if flight.newer is not None:
             flight.document, flight.newer = flight.newer, None

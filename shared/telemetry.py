@@ -6,11 +6,14 @@ Logs carry ids, never private words. Trace context is W3C's (`traceparent`), by 
 from __future__ import annotations
 
 import logging
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
+import msgspec
 import structlog
 from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
@@ -19,6 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 _PROPAGATOR = TraceContextTextMapPropagator()
+_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 
 HTTP_REQUESTS = Counter(
     "onbelay_http_requests", "Requests answered", ["service", "method", "route", "status"]
@@ -75,6 +79,8 @@ def configure(service: str, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    global _requests
+    _requests = _RequestLog(service, sys.stderr) if logging.getLevelName(level) <= logging.INFO else None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -99,6 +105,47 @@ def configure(service: str, level: str = "INFO") -> None:
     )
 
 
+def _exported() -> bool:
+    """Whether spans go anywhere; if not, only their context is needed."""
+    processor = getattr(trace.get_tracer_provider(), "_active_span_processor", None)
+    return processor is None or bool(getattr(processor, "_span_processors", ()))
+
+
+class _RequestLog:
+    """The line of each request, in the form of all others, without the machinery of logging: it is a hot path."""
+
+    def __init__(self, service: str, stream: TextIO) -> None:
+        self._stream = stream
+        self._service = service
+
+    def write(self, **said: Any) -> None:
+        line: dict[str, Any] = {
+            **said,
+            "event": "request",
+            "service": self._service,
+            "level": "info",
+            "logger": "onbelay.http",
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        }
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            line["trace_id"] = trace.format_trace_id(span.trace_id)
+            line["span_id"] = trace.format_span_id(span.span_id)
+        self._stream.write(msgspec.json.encode(line).decode() + "\n")
+        self._stream.flush()
+
+
+_requests: _RequestLog | None = None
+
+
+def log_request(logger: Any, **said: Any) -> None:
+    """Log a request that was answered; by `logger` in a process that was not configured."""
+    if _requests is not None:
+        _requests.write(**said)
+    else:
+        logger.info("request", **said)
+
+
 def _add_trace(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
@@ -114,19 +161,41 @@ def tracer() -> trace.Tracer:
 
 def current_traceparent() -> str | None:
     """The W3C `traceparent` of what runs now, or None outside of any trace."""
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    return carrier.get("traceparent")
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return None
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
 
 @contextmanager
 def continued(
     name: str, carrier: Mapping[str, str], kind: trace.SpanKind = trace.SpanKind.SERVER
 ) -> Iterator[trace.Span]:
-    """Run under a span that continues the trace of `carrier` (`traceparent`, `tracestate`), or begins one."""
-    parent = _PROPAGATOR.extract(dict(carrier), context=context.Context())
-    with tracer().start_as_current_span(name, context=parent, kind=kind) as span:
-        yield span
+    """Run under a span that continues the trace of `carrier` (`traceparent`, `tracestate`), or begins one.
+
+    Where no exporter takes spans, it is their context alone, at a fifth of the cost.
+    """
+    parent = _PROPAGATOR.extract(dict(carrier), context=context.Context()) if carrier else context.Context()
+    if _exported():
+        with tracer().start_as_current_span(name, context=parent, kind=kind) as span:
+            yield span
+        return
+    above = trace.get_current_span(parent).get_span_context()
+    known = above.is_valid
+    here = trace.NonRecordingSpan(
+        trace.SpanContext(
+            above.trace_id if known else random.getrandbits(128),
+            random.getrandbits(64),
+            is_remote=False,
+            trace_flags=above.trace_flags if known else _SAMPLED,
+            trace_state=above.trace_state if known else None,
+        )
+    )
+    token = context.attach(trace.set_span_in_context(here, context.Context()))
+    try:
+        yield here
+    finally:
+        context.detach(token)
 
 
 def link_to(traceparent: str) -> trace.Link | None:

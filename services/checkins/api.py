@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from services.checkins.domain.check_in import Help, LogCheckIn
 from services.checkins.logbook import Logbook
+from services.checkins.plain import plain_command
 from services.checkins.store import Filters
 from shared import events as contract
 from shared.errors import Unprocessable
@@ -31,6 +32,7 @@ from shared.http import (
     PersonId,
     Reply,
     Router,
+    Thin,
     Title,
     Words,
     run_batch,
@@ -96,7 +98,13 @@ def routes(logbook: Logbook) -> Router:
     """The routes of check-ins."""
     router = Router(tags=["checkins"])
 
-    @router.post(PATH, scopes=[PARTICIPATE], status_code=201, refusals=(404, 409))
+    @router.post(
+        PATH,
+        scopes=[PARTICIPATE],
+        status_code=201,
+        refusals=(404, 409),
+        thin=Thin(plain_command, logbook.log),
+    )
     async def log_check_in(body: CheckInIn, caller: Caller, idem: Idem | None) -> Answer:
         """Log a check-in. What is not known yet is waited for up to 2 s; a sensitive one is always routed."""
         return await logbook.log(caller, command_of(body), idem)

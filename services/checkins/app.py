@@ -9,6 +9,7 @@ from services.checkins.housekeeping import Eraser, Forgetting
 from services.checkins.lapses import Lapses
 from services.checkins.logbook import Limits, Logbook
 from services.checkins.news import News
+from services.checkins.recent import Recent
 from services.checkins.settings import CheckinsSettings
 from services.checkins.store import Cadences, CheckIns, Cluster, Erasures, Replica
 from services.checkins.stream import READS, GoalsFold
@@ -39,8 +40,9 @@ def build(settings: CheckinsSettings) -> FastAPI:
 
     fold = GoalsFold(replica, cadences, erasures, grace=settings.lapse_grace)
     intake = runtime.take_in(["goals"], fold)
-    news = News(replica, intake, clock, settings.partitions)
-    fold.after_commit(news.told)
+    recent = Recent(replica, intake, settings.partitions)
+    news = News(recent, intake, clock, settings.partitions)
+    fold.after_commit(recent.changed, news.told)
     logbook = Logbook(
         check_ins,
         replica,

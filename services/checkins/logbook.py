@@ -119,10 +119,14 @@ class Logbook:
         except REFUSALS:
             # Perhaps for a reason that has passed already, and the news of it is on its way.
             await self._news.caught_up(command.mentorship_id, patience)
-            return await self._decide(org_id, person_id, command, patience)
+            return await self._decide(org_id, person_id, command, patience, fresh=True)
 
-    async def _decide(self, org_id: str, person_id: str, command: LogCheckIn, patience: Patience) -> _Decided:
-        mentorship, goal = await self._news.find(org_id, command.mentorship_id, command.goal_id, patience)
+    async def _decide(
+        self, org_id: str, person_id: str, command: LogCheckIn, patience: Patience, *, fresh: bool = False
+    ) -> _Decided:
+        mentorship, goal = await self._news.find(
+            org_id, command.mentorship_id, command.goal_id, patience, fresh=fresh
+        )
         began, now = time.monotonic(), self._clock.now()
         check_in, events = log(
             command,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from services.checkins.domain.check_in import NO_GOAL, NO_MENTORSHIP
 from services.checkins.domain.known import Goal, Mentorship
-from services.checkins.store import Replica
+from services.checkins.recent import Recent
 from shared.clock import Clock
 from shared.errors import NotFound, Unavailable
 from shared.intake import Intake
@@ -42,8 +42,8 @@ class Patience:
 class News:
     """Looks things up in the replica, and waits for what may be on its way."""
 
-    def __init__(self, replica: Replica, intake: Intake, clock: Clock, partitions: int) -> None:
-        self._replica = replica
+    def __init__(self, recent: Recent, intake: Intake, clock: Clock, partitions: int) -> None:
+        self._recent = recent
         self._intake = intake
         self._clock = clock
         self._partitions = partitions
@@ -59,9 +59,15 @@ class News:
         return Patience(self._clock.now())
 
     async def find(
-        self, org_id: str, mentorship_id: str, goal_id: str | None, patience: Patience
+        self,
+        org_id: str,
+        mentorship_id: str,
+        goal_id: str | None,
+        patience: Patience,
+        *,
+        fresh: bool = False,
     ) -> tuple[Mentorship, Goal | None]:
-        """The mentorship, and the goal if one is named; waits for what is not known.
+        """The mentorship, and the goal if one is named; waits for what is not known. `fresh`: as it is stored now.
 
         Raises:
             NotFound: it is not there.
@@ -69,7 +75,7 @@ class News:
         """
         while True:
             came = self._came
-            known = await self._replica.find(org_id, mentorship_id, goal_id)
+            known = await self._recent.find(org_id, mentorship_id, goal_id, fresh=fresh)
             if known.mentorship is not None and (goal_id is None or known.goal is not None):
                 return known.mentorship, known.goal
             if patience.left <= 0:
@@ -87,7 +93,7 @@ class News:
         """
         while True:
             came = self._came
-            goal = await self._replica.goal(org_id, goal_id)
+            goal = await self._recent.goal(org_id, goal_id)
             if goal is not None:
                 mentorship, _ = await self.find(org_id, goal.mentorship_id, None, patience)
                 return mentorship, goal

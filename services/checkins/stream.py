@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import cast, get_args
 
@@ -22,6 +22,8 @@ from shared.mongo import Session
 
 GOAL_EVENTS: tuple[type, ...] = get_args(GoalEvent)
 MENTORSHIP_EVENTS: tuple[type, ...] = get_args(MentorshipEvent)
+Changed = Callable[[int, Iterable[str], Iterable[str]], None]
+"""Told of the mentorships and goals of a partition that have changed."""
 READS = [kind.__name__ for kind in (*MENTORSHIP_EVENTS, *GOAL_EVENTS, contract.PersonErased)]
 """The events that are folded, by name."""
 
@@ -49,10 +51,14 @@ class GoalsFold:
         self._cadences = cadences
         self._erasures = erasures
         self._grace = grace
-        self._told: Callable[[], None] | None = None
+        self._changed: Changed = lambda partition, mentorships, goals: None
+        self._told: Callable[[], None] = lambda: None
 
-    def after_commit(self, told: Callable[[], None]) -> None:
-        """Call `told` after each batch that was stored; wakes those who wait for news."""
+    def after_commit(self, changed: Changed, told: Callable[[], None]) -> None:
+        """After each batch that was stored, call `changed`, which drops what is kept in memory, then `told`, which
+        wakes those who wait for news.
+        """
+        self._changed = changed
         self._told = told
 
     async def fold(self, batch: Batch, session: Session) -> Folded:
@@ -74,7 +80,16 @@ class GoalsFold:
         }
         await self._cadences.look_at(when, goals, batch.partition, session)
         await self._erasures.add(folding.erasures, session)
-        return Folded(after_commit=self._told, rejected=folding.rejected)
+
+        def committed() -> None:
+            self._changed(
+                batch.partition,
+                [each.mentorship_id for each in folding.changed_mentorships],
+                [each.goal_id for each in folding.changed_goals],
+            )
+            self._told()
+
+        return Folded(after_commit=committed, rejected=folding.rejected)
 
     def _look_at(self, goal: Goal, mentorship: Mentorship | None) -> datetime | None:
         # Without its check-ins and lapses this may be too early, never too late; the worker looks closer.

@@ -38,6 +38,7 @@ from shared.http.conditional import IfMatch, etag
 from shared.http.pages import Page, Position, listing
 from shared.http.problems import problem
 from shared.http.routing import Edge, Reply, Router
+from shared.http.thin import Thin
 from shared.idempotency import Answer, Idem
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Readiness",
     "Reply",
     "Router",
+    "Thin",
     "TimeZone",
     "Title",
     "Unit",

@@ -12,13 +12,13 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import telemetry
+from shared import levers, telemetry
 from shared.clock import Clock
 from shared.errors import NotFound
 from shared.http.auth import Authenticator
@@ -26,6 +26,7 @@ from shared.http.docs import page as docs_page
 from shared.http.problems import problem
 from shared.http.routing import Edge, Reply, Router
 from shared.http.sandbox import clock_routes
+from shared.http.thin import ThinRoute
 from shared.idempotency import Answer
 from shared.settings import Settings
 
@@ -35,6 +36,8 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 SCHEMAS = Path(__file__).resolve().parent.parent / "events" / "schemas"
 CHECK_S = 2.0
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+_TRACE_HEADERS = (b"traceparent", b"tracestate")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = structlog.get_logger("onbelay.http")
 
 
@@ -112,7 +115,9 @@ def create_app(
         # Not include_router: it would make other routes of these.
         app.router.routes.extend(router.api.routes)
     app.add_exception_handler(HTTPException, _framework_refusal)
-    app.add_middleware(_Observed, service=service or title.split()[-1].lower())
+    app.add_middleware(
+        _Observed, service=service or title.split()[-1].lower(), thin=_thin_routes(app.state.edge, routers)
+    )
     app.__dict__["openapi"] = lambda: _openapi(app)
     return app
 
@@ -163,6 +168,16 @@ def _common(app: FastAPI, readiness: Readiness, asyncapi: Callable[[], Mapping[s
     return router
 
 
+def _thin_routes(edge: Edge, routers: Sequence[Router]) -> dict[str, ThinRoute]:
+    if not levers.on(levers.THIN_ROUTES):
+        return {}
+    return {
+        path: ThinRoute(route, way, edge, scopes=access.scopes or (), timeout_s=access.timeout_s)
+        for router in routers
+        for path, (route, way, access) in router.thin.items()
+    }
+
+
 async def _framework_refusal(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
@@ -175,9 +190,12 @@ async def _framework_refusal(request: Request, error: Exception) -> Response:
 class _Observed:
     """Around everything: trace context, metrics, the access line, and a 500 problem for what is a bug."""
 
-    def __init__(self, app: ASGIApp, service: str) -> None:
+    def __init__(self, app: ASGIApp, service: str, thin: Mapping[str, ThinRoute]) -> None:
         self._app = app
         self._service = service
+        self._thin = thin
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._clocks: dict[tuple[str, str], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -186,7 +204,7 @@ class _Observed:
         carrier = {
             name.decode(): value.decode("latin-1")
             for name, value in scope["headers"]
-            if name in (b"traceparent", b"tracestate")
+            if name in _TRACE_HEADERS
         }
         status = 0
         begun = time.perf_counter()
@@ -195,13 +213,17 @@ class _Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+                message["headers"] = [*message["headers"], _NOSNIFF]
             await send(message)
 
         method = scope["method"]
-        with telemetry.continued(f"{method} {scope['path']}", carrier) as span:
+        thin = self._thin.get(scope["path"]) if method == "POST" and not scope["query_string"] else None
+        with telemetry.continued(method, carrier) as span:
             try:
-                await self._app(scope, receive, sending)
+                if thin is None:
+                    await self._app(scope, receive, sending)
+                else:
+                    await thin(scope, receive, sending, self._app)
             except Exception:
                 _log.exception("request_failed", method=method, route=_template(scope))
                 if status:
@@ -211,13 +233,26 @@ class _Observed:
             finally:
                 seconds = time.perf_counter() - begun
                 route = _template(scope)
-                span.update_name(f"{method} {route}")
-                telemetry.HTTP_REQUESTS.labels(self._service, method, route, f"{status // 100}xx").inc()
-                telemetry.HTTP_SECONDS.labels(self._service, method, route).observe(seconds)
+                if span.is_recording():
+                    span.update_name(f"{method} {route}")
+                self._count(method, route, status, seconds)
                 if route not in _QUIET:
-                    _log.info(
-                        "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1)
+                    telemetry.log_request(
+                        _log, method=method, route=route, status=status, ms=round(seconds * 1000, 1)
                     )
+
+    def _count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Metrics; their children are kept, since finding them by labels costs more than counting."""
+        kind = status // 100
+        counter = self._counters.get((method, route, kind))
+        if counter is None:
+            counter = telemetry.HTTP_REQUESTS.labels(self._service, method, route, f"{kind}xx")
+            self._counters[method, route, kind] = counter
+        counter.inc()
+        clock = self._clocks.get((method, route))
+        if clock is None:
+            clock = self._clocks[method, route] = telemetry.HTTP_SECONDS.labels(self._service, method, route)
+        clock.observe(seconds)
 
 
 def _template(scope: Scope) -> str:

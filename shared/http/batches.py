@@ -12,7 +12,8 @@ from shared.errors import FieldError, Forbidden, Refused, Unavailable, Unprocess
 from shared.http.auth import ACT_AS, Caller
 from shared.http.body import SYSTEM, Body, valid_id
 from shared.http.problems import invalid, pointer, problem_body
-from shared.http.routing import REQUEST_S, Edge, Router, within
+from shared.http.routing import REQUEST_S, Edge, Router
+from shared.http.within import within
 from shared.idempotency import MAX_KEY_LENGTH, Answer, Idem, idem, without
 
 B = TypeVar("B", bound=Body)
