@@ -1,0 +1,240 @@
+"""Deadlines that come in herds, and the watermark that all of them wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from services.goals.domain import mentorship as m
+from services.goals.domain.deadline import Deadline
+from services.goals.domain.evidence import CheckIn
+from services.goals.domain.goal import Goal, SetGoal, Terms, set_goal
+from services.goals.domain.mentorship import Mentorship
+from services.goals.domain.progress import Measure, Progress
+from services.goals.domain.rules import Rules
+from services.goals.misses import BATCH, Deadlines
+from services.goals.store import Store
+from shared.clock import SystemClock
+from shared.ids import uuid7
+from shared.kafka import partition_of
+from shared.mongo import Collection, Doc, Mongo
+from shared.time import format_instant, parse_instant
+from tests.conftest import NewSystem
+from tests.integration.goals.world import GRACE, Pair, refused
+from tests.support.engines import Engines
+from tests.support.polling import eventually
+
+pytestmark = pytest.mark.engines
+PARTITIONS = 3
+HERD = 3 * BATCH
+MINUTE = timedelta(minutes=1)
+
+
+class Kicks:
+    """A publisher that notes what it is told of."""
+
+    def __init__(self) -> None:
+        self.told: Counter[str] = Counter()
+
+    def kick(self, collection: Collection, document: Doc) -> None:
+        self.told[document["_id"]] += 1
+
+
+@dataclass
+class Herd:
+    """Goals of some mentorships in MongoDB, all due at one instant that has passed, and who decides them."""
+
+    mongo: Mongo
+    store: Store
+    due: datetime
+    mentorships: dict[int, Mentorship]
+    watermark: datetime
+
+    def worker(self) -> Deadlines:
+        """One of the processes that decide."""
+
+        async def watermarks() -> dict[int, datetime]:
+            return dict.fromkeys(self.mentorships, self.watermark)
+
+        return Deadlines(self.store, SystemClock(), Rules(grace=GRACE), watermarks)
+
+    async def grow(self, count: int) -> list[Goal]:
+        """Set so many goals, by turns in each mentorship."""
+        set_at = self.due - timedelta(days=7)
+        cutoff = self.due.strftime("%H:%M:%S")
+        terms = Terms(
+            title="Read seven papers",
+            measure=Measure(kind="done"),
+            deadline=Deadline(date=self.due.date(), time_zone="UTC", cutoff=cutoff),
+            check_in_every_days=7,
+        )
+        changes = []
+        goals = []
+        for number in range(count):
+            mentorship = self.mentorships[number % len(self.mentorships)]
+            command = SetGoal(
+                goal_id=uuid7(), proposal_id="", by="mentee", owner_id="mentee", terms=terms, at=set_at
+            )
+            goal, facts = set_goal(mentorship, command)
+            goals.append(goal)
+            changes.append(self.store.new_goal(goal, facts, mentorship, now=set_at))
+        await self.store.commit(*changes)
+        return goals
+
+    async def checked_in(self, goals: list[Goal]) -> None:
+        """Take in a check-in in time on each."""
+        at = self.due - MINUTE
+        done = Progress(done=True)
+        logged = [
+            (
+                goal,
+                CheckIn(id=uuid7(), author_id="mentee", occurred_at=at, logged_at=at, progress=done),
+            )
+            for goal in goals
+        ]
+        await self.mongo.transaction(lambda session: self.store.take_in(logged, [], [], session))
+
+    async def documents(self) -> list[Doc]:
+        """All goals as they are stored."""
+        return await self.store.goals.collection.find().to_list(None)
+
+
+@pytest.fixture
+async def herd(engines: Engines) -> AsyncIterator[Herd]:
+    mongo = Mongo.connect(engines.mongo)
+    name = f"t{uuid4().hex[:12]}_goals"
+    store = Store(mongo, mongo.database(name), Kicks(), partitions=PARTITIONS, grace=GRACE)
+    due = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    mentorships: dict[int, Mentorship] = {}
+    while len(mentorships) < PARTITIONS:
+        state = Mentorship(
+            org_id="org-1",
+            program_id="program",
+            mentorship_id=uuid7(),
+            mentor_id="mentor",
+            mentee_id="mentee",
+            facts=m.Facts(time_zone="UTC", check_in_every_days=7),
+            started_at=due,
+        )
+        mentorships[partition_of(state.mentorship_id, PARTITIONS)] = state
+    try:
+        await store.make_indexes()
+        for state in mentorships.values():
+            await store.commit(store.new_mentorship(state, [m.Started(at=due)], now=due))
+        yield Herd(mongo, store, due, mentorships, due + timedelta(hours=1))
+    finally:
+        await mongo.drop_database(name)
+        await mongo.close()
+
+
+def types(document: Doc) -> list[str]:
+    return [event["type"] for event in document["events"]]
+
+
+class TestAHerd:
+    async def test_is_decided_by_500_a_transaction_each_once_and_by_its_own_evidence(
+        self, herd: Herd
+    ) -> None:
+        goals = await herd.grow(HERD)
+        in_time = goals[::100]
+        await herd.checked_in(in_time)
+        worker = herd.worker()
+        assert [await worker.decide_due() for _ in range(4)] == [BATCH, BATCH, BATCH, 0]
+        met = {goal.goal_id for goal in in_time}
+        for document in await herd.documents():
+            outcome = "GoalMet" if document["_id"] in met else "GoalMissed"
+            assert types(document) == ["GoalSet", outcome]
+
+    async def test_is_decided_once_by_however_many_processes(self, herd: Herd) -> None:
+        await herd.grow(60)
+        workers = [herd.worker() for _ in range(3)]
+        await asyncio.gather(*(worker.decide_due() for worker in workers))
+        assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
+
+    async def test_the_most_overdue_come_first(self, herd: Herd) -> None:
+        await herd.grow(BATCH)
+        herd.due -= timedelta(hours=1)
+        (earlier,) = await herd.grow(1)
+        assert await herd.worker().decide_due() == BATCH
+        document = await herd.store.goals.collection.find_one({"_id": earlier.goal_id})
+        assert document is not None
+        assert document["state"] == "missed"
+
+    async def test_what_is_decided_is_published(self, herd: Herd) -> None:
+        goals = await herd.grow(3)
+        kicks = herd.store.goals._outbox
+        assert isinstance(kicks, Kicks)
+        kicks.told.clear()
+        await herd.worker().decide_due()
+        assert kicks.told.keys() >= {goal.goal_id for goal in goals}
+
+
+class TestTheWatermarkOfAPartition:
+    async def test_holds_its_misses_until_it_has_passed_deadline_and_grace(self, herd: Herd) -> None:
+        await herd.grow(PARTITIONS)
+        millisecond = timedelta(milliseconds=1)
+        herd.watermark = herd.due + GRACE - millisecond
+        assert await herd.worker().decide_due() == 0
+        herd.watermark += millisecond
+        assert await herd.worker().decide_due() == PARTITIONS
+
+    async def test_holds_no_other_partitions(self, herd: Herd) -> None:
+        await herd.grow(PARTITIONS)
+        behind = herd.mentorships.pop(0)
+        assert await herd.worker().decide_due() == PARTITIONS - 1
+        (waiting,) = [each for each in await herd.documents() if each["state"] == "active"]
+        assert waiting["mentorship_id"] == behind.mentorship_id
+
+    async def test_a_goal_of_a_mentorship_that_changed_meanwhile_is_decided_by_what_it_is_then(
+        self, herd: Herd
+    ) -> None:
+        """Paused after the deadline: decided as ever; paused before it: not."""
+        goals = await herd.grow(2)
+        for goal, at in zip(goals, (herd.due, herd.due - MINUTE), strict=True):
+            kept = await herd.store.mentorship("org-1", goal.mentorship_id)
+            assert kept is not None
+            await herd.store.commit(herd.store.change_mentorship(kept, [m.Paused(at=at)], now=at))
+        await herd.worker().decide_due()
+        states = {each["_id"]: each["state"] for each in await herd.documents()}
+        assert [states[goal.goal_id] for goal in goals] == ["missed", "active"]
+        assert await herd.worker().decide_due() == 0
+
+
+class TestACrash:
+    async def test_misses_wait_for_a_checkins_service_that_died_with_one_unpublished(
+        self, new_system: NewSystem
+    ) -> None:
+        """A check-in answered 201 in time never ends in a miss, whatever crashed in between."""
+        system = await new_system(("goals", "checkins"), env={"ONBELAY_GOALS_MISS_GRACE_S": "1"})
+        pair = await Pair(system).begin()
+        warm = await pair.sets()
+        await pair.checks_in(warm)
+        due = await pair.in_(timedelta(seconds=4))
+        in_time, without = await pair.sets(due=due), await pair.sets(due=due)
+        await pair.checks_in(in_time)
+        system.kill("checkins")
+        await system.ended("checkins")
+
+        async def passed() -> bool:
+            return bool(await system.now() > due + timedelta(seconds=2))
+
+        await eventually(passed)
+        states = {goal_id: (await pair.sees(goal_id))["state"] for goal_id in (in_time, without)}
+        assert states[without] == "active"
+        assert states[in_time] in ("active", "met")
+        waiting = await pair.says(without, "dropped")
+        refused(waiting, 409)
+        assert int(waiting.headers["retry-after"]) > 0
+        await system.start("checkins")
+        await pair.becomes(without, "missed")
+        goal = await pair.becomes(in_time, "met")
+        assert parse_instant(goal["met_at"]) < due
+        assert await pair.types(in_time) == ["GoalSet", "GoalMet"]
+        assert await pair.types(without) == ["GoalSet", "GoalMissed"]
+        assert (await pair.sees(without))["due_at"] == format_instant(due)
