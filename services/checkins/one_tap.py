@@ -70,16 +70,19 @@ class Pages:
         self,
         goal: Goal,
         latest: contract.Progress | None,
+        *,
+        own: bool,
         filled: Mapping[str, Sequence[str]] | None = None,
         problems: Mapping[str, str] | None = None,
     ) -> Response:
-        """The form; with `problems`, what was filled in and what is wrong with it."""
+        """The form, `own`: for the goal's owner; with `problems`, what was filled in and what is wrong with it."""
         if filled is None:
             filled = {"milestones": latest.milestones or []} if latest else {}
         return self._page(
             "form.html",
             422 if problems else 200,
             goal=goal,
+            own=own,
             range=_range(goal.measure),
             latest=_progress(latest) if latest is not None else None,
             filled=filled,
@@ -141,7 +144,8 @@ def routes(logbook: Logbook, links: Links, clock: Clock) -> Router:
             if before is not None:
                 return pages.logged(before, goal.title)
             refuse_closed(mentorship, goal)
-            return pages.form(goal, await logbook.latest_progress(goal))
+            latest = await logbook.latest_progress(goal)
+            return pages.form(goal, latest, own=link.person_id == goal.owner_id)
 
         return await _in_words(pages, shown)
 
@@ -165,7 +169,9 @@ def routes(logbook: Logbook, links: Links, clock: Clock) -> Router:
                 problems = {_field(refused): refused.detail}
             else:
                 return pages.logged(check_in, goal.title)
-            return pages.form(goal, await logbook.latest_progress(goal), filled, problems)
+            latest = await logbook.latest_progress(goal)
+            own = link.person_id == goal.owner_id
+            return pages.form(goal, latest, own=own, filled=filled, problems=problems)
 
         return await _in_words(pages, logged)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -235,6 +236,13 @@ class TestTheRequestsOwnShape:
         body = {"mentorship_id": "nowhere", "goal_id": "nothing", **field}
         body = {name: value for name, value in body.items() if value is not None}
         refused(await pair.as_("mentee").post(PATH, json=body), 422, pointed)
+
+    async def test_what_cannot_be_stored_as_text_is_pointed_at(self, pair: Pair) -> None:
+        raw = json.dumps({"mentorship_id": "nowhere", "note": "a\ud800b"})
+        answer = await pair.as_("mentee").post(
+            PATH, content=raw, headers={"Content-Type": "application/json"}
+        )
+        refused(answer, 422, "/note")
 
     @pytest.mark.parametrize(
         "field",

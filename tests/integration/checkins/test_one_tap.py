@@ -115,6 +115,16 @@ class TestForm:
         )
         assert "From 0 to 7 papers." in page.words
 
+    async def test_it_speaks_to_the_owner_and_to_the_counterpart_as_such(self, pair: Pair) -> None:
+        goal_id = (await pair.set_goal())["goal_id"]
+        mine, theirs = await link(pair, goal_id), await link(pair, goal_id, "mentor")
+        assert "on your goal" in Page.of(await phone(pair).get(mine)).words
+        assert "on a goal that you accompany" in Page.of(await phone(pair).get(theirs)).words
+        assert (
+            "on a goal that you accompany"
+            in Page.of(await phone(pair).post(theirs, data={"value": "x"}), 422).words
+        )
+
     async def test_it_shows_where_the_goal_stands(self, pair: Pair) -> None:
         goal = await pair.set_goal()
         await pair.logs(goal_id=goal["goal_id"], progress={"value": 2.5})
