@@ -15,6 +15,7 @@ from typing import Any
 
 from deploy.local.demo.program import (
     CHECK_IN_NUMBERS,
+    FEWEST_PEOPLE,
     GOAL_NUMBERS,
     Acknowledge,
     Calendar,
@@ -29,7 +30,6 @@ from shared.time import end_of_day, local_date, workdays_before
 
 GRACE = timedelta(seconds=60)
 DAY = timedelta(days=1)
-FEWEST_PEOPLE = 5
 ROLES = ("mentor", "mentee", "leader")
 WITHHELD = {"withheld": f"fewer than {FEWEST_PEOPLE} people"}
 REMINDED_AT = time(9)
@@ -112,10 +112,8 @@ def expected(program: Program, calendar: Calendar) -> Expected:
         by_role = {role: tally.numbers() for role, tally in roles.items()}
         return {**added(roles.values()).numbers(), "by_role": by_role}
 
-    whole = numbers(list(program.mentorships)) | _crowd(program)
-    whole["by_role"] |= dict.fromkeys(_withheld({role: _people(program, role) for role in ROLES}), WITHHELD)
     return Expected(
-        _vouched_for(whole, program.expect),
+        _whole(program, numbers(list(program.mentorships))),
         {name: numbers([name]) for name in program.mentorships},
         sorted((due for story in stories for due in story.due), key=lambda each: each.at),
         follows,
@@ -255,8 +253,17 @@ def _people(program: Program, role: str) -> set[str]:
     return {person for person in found if person is not None}
 
 
+def _whole(program: Program, numbers: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of all mentorships as the program's: with people, and without what tells of too few."""
+    if len(program.participants) < FEWEST_PEOPLE:
+        return dict(WITHHELD)
+    hidden = _withheld({role: _people(program, role) for role in ROLES})
+    numbers["by_role"] |= dict.fromkeys(hidden, WITHHELD)
+    return _vouched_for(numbers | _crowd(program), program.expect)
+
+
 def _crowd(program: Program) -> dict[str, Any]:
-    everyone = set().union(*(_people(program, role) for role in ROLES))
+    everyone = program.participants
     engaged = {step.who for step in program.steps if step.check_in or step.acknowledge}
     return {
         "people": len(everyone),

@@ -25,6 +25,8 @@ NUMBERS = frozenset(
     }
 )
 """The numbers of a program, by their paths in an answer of metrics."""
+FEWEST_PEOPLE = 5
+"""Numbers of programs over fewer are withheld."""
 _MOMENT = re.compile(rf"week (\d+) ({'|'.join(DAYS)})(?: ((?:[01]\d|2[0-3]):[0-5]\d))?")
 
 
@@ -170,7 +172,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mentorships: dict[str, Mentorship]
     expectations: Expectations
     steps: list[Step]
-    expect: dict[str, float | None] = {}
+    expect: dict[str, int | float | None] = {}
+
+    @property
+    def participants(self) -> frozenset[str]:
+        """Everybody who takes part."""
+        return frozenset(
+            person for mentorship in self.mentorships.values() for person in mentorship.participants.values()
+        )
 
     @property
     def goals(self) -> dict[str, tuple[Step, SetGoal]]:
@@ -275,6 +284,8 @@ def _who_and_when(program: Program) -> Iterator[str]:
         yield f"the coordinator, {program.coordinator}, is not among the people"
     if not program.steps:
         yield "nobody does anything"
+    if program.expect and len(program.participants) < FEWEST_PEOPLE:
+        yield f"expect: the numbers of fewer than {FEWEST_PEOPLE} people are withheld"
     yield from (f"expect: there is no number {name}" for name in program.expect if name not in NUMBERS)
     agreed = program.expectations
     for moment in (agreed.proposed, agreed.signed, agreed.review):

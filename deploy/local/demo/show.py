@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,8 @@ from deploy.local.stack import Stack
 from shared.events import Decoded
 from shared.time import local_date, parse_instant
 
-NUMBERS_WITHIN_S = 20.0
+NUMBERS_SETTLED_S = 6.0
+"""Numbers that differ and have not changed for this long are what they are."""
 POLL_S = 0.2
 WEEK = timedelta(weeks=1)
 SIGN_IN_TTL_S = 24 * 3600
@@ -47,17 +48,18 @@ class Show:
         begun = time.monotonic()
         apis = Apis(stack.description, Issuer.read(self._folder.keys), self._program.organization)
         try:
-            await self._play_and_compare(stack, apis)
+            window = await self._play_and_compare(stack, apis)
         finally:
             await apis.close()
         self._screen.say(f"played in {time.monotonic() - begun:.0f} s")
         if self.status == 0 and self._screen.interactive:
-            self._addresses(stack)
+            self._addresses(stack, window)
             await asyncio.Event().wait()
         assert self.status is not None  # noqa: S101 - narrows
         return self.status
 
-    async def _play_and_compare(self, stack: Stack, apis: Apis) -> None:
+    async def _play_and_compare(self, stack: Stack, apis: Apis) -> str:
+        """The window of its numbers, as a query."""
         program, screen = self._program, self._screen
         now = parse_instant((await apis.get("goals", "/v1/sandbox/clock"))["now"])
         today = local_date(now, program.time_zone)
@@ -81,10 +83,16 @@ class Show:
         player = Player(program, calendar, wanted, apis, reader, weeks.passed)
         with screen.weeks(program.weeks):
             await _beside(reader.run(), player.play())
-        await self._compare(apis, player, wanted, reader.heard)
+        heard = [event for event in reader.heard if event.org_id == program.organization]
+        # Numbers are by days of UTC.
+        begin, end = calendar.instant("week 1 mon"), calendar.due(f"week {program.weeks} sun")
+        window = f"from={begin.astimezone(UTC):%Y-%m-%d}&to={end.astimezone(UTC):%Y-%m-%d}"
+        await self._compare(apis, player, wanted, heard, window)
+        return window
 
-    async def _compare(self, apis: Apis, player: Player, wanted: Expected, heard: Iterable[Decoded]) -> None:
-        heard = [event for event in heard if event.org_id == self._program.organization]
+    async def _compare(
+        self, apis: Apis, player: Player, wanted: Expected, heard: Sequence[Decoded], window: str
+    ) -> None:
         program = {"the program": ("programs", self._program.program, wanted.program)}
         pairs = {
             f"{self._program.people[it.mentor]}–{self._program.people[it.mentee]}": (
@@ -94,15 +102,15 @@ class Show:
             )
             for name, it in self._program.mentorships.items()
         }
-        days = sorted(event.time.astimezone(UTC).date() for event in heard)
-        window = f"from={days[0]}&to={days[-1]}"
-        deadline = time.monotonic() + NUMBERS_WITHIN_S
+        before: list[str] | None = None
         while True:
             whole = await self._columns(apis, program, window)
             roles = tables.parts("the program", *whole["the program"])
             columns = await self._columns(apis, pairs, window)
             mails = self._mails(heard)
             differing = [*tables.differences({**whole, **columns}), *tables.differences(mails)]
+            if differing != before:
+                before, deadline = differing, time.monotonic() + NUMBERS_SETTLED_S
             if not differing or time.monotonic() > deadline:
                 break
             await asyncio.sleep(POLL_S)
@@ -128,7 +136,7 @@ class Show:
             for title, (scope, id_, numbers) in wanted.items()
         }
 
-    def _mails(self, heard: Iterable[Decoded]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+    def _mails(self, heard: Sequence[Decoded]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
         """Of the messages that reminders are said to have gone out in, how many there are in the maildir."""
         told = {event.data.message_id for event in heard if event.type == "NudgeSent"}
         there = {
@@ -137,14 +145,15 @@ class Show:
         }
         return {"mail": ({"messages": len(told & there)}, {"messages": len(told)})}
 
-    def _addresses(self, stack: Stack) -> None:
+    def _addresses(self, stack: Stack, window: str) -> None:
         say, found = self._screen.say, stack.description
         token = Issuer.read(self._folder.keys).token(
             "kim", self._program.organization, SIGN_IN_SCOPES, ttl=SIGN_IN_TTL_S
         )
         say()
         say("The stack stays up.", "bold")
-        say(f"  dashboard  {found['metrics']}/  (sign in with the token below)")
+        say(f"  dashboard  {found['metrics']}/ (sign in with the token below)")
+        say(f"    all weeks  {found['metrics']}/?program_id={self._program.program}&{window}")
         for name in ("goals", "checkins", "notifier", "metrics"):
             say(f"  {name:9}  {found[name]}/docs")
         say(f"  Kafka      {found['kafka']}")

@@ -68,7 +68,7 @@ def differences(columns: Columns) -> Iterator[str]:
 def parts(title: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a whole and of its roles."""
     columns = {title: (_without_roles(found), _without_roles(expected))}
-    for role, wanted in expected["by_role"].items():
+    for role, wanted in expected.get("by_role", {}).items():
         columns[f"{role}s"] = (found.get("by_role", {}).get(role, {}), wanted)
     return columns
 

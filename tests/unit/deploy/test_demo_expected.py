@@ -48,8 +48,8 @@ def check_in(at: str, who: str = "mentee", **said: Any) -> dict[str, Any]:
 
 
 def counted(found: Expected) -> dict[str, int]:
-    """The goals' numbers that are not zero."""
-    return {name: count for name, count in found.program["goals"].items() if count}
+    """The goals' numbers of the pair that are not zero."""
+    return {name: count for name, count in found.mentorships["pair"]["goals"].items() if count}
 
 
 class TestGoals:
@@ -137,13 +137,13 @@ class TestCadence:
         return worked_out({"at": "week 1 mon 10:00", "who": "mentor", "set": goal}, *steps)
 
     def test_each_week_without_a_check_in_lapses_until_the_deadline(self) -> None:
-        assert self.weekly().program["check_ins"] == {"logged": 0, "lapsed": 2, "acknowledged": 0}
+        assert self.weekly().mentorships["pair"]["check_ins"] == {"logged": 0, "lapsed": 2, "acknowledged": 0}
 
     def test_it_is_counted_from_a_check_in_by_either(self) -> None:
         said = {"at": "week 1 fri 10:00", "who": "mentee", "check_in": {"goal": "weekly"}}
         found = self.weekly(said)
-        assert found.program["check_ins"] == {"logged": 1, "lapsed": 1, "acknowledged": 0}
-        assert found.program["check_in_rate"] == 0.5
+        assert found.mentorships["pair"]["check_ins"] == {"logged": 1, "lapsed": 1, "acknowledged": 0}
+        assert found.mentorships["pair"]["check_in_rate"] == 0.5
 
     def test_a_pause_begins_it_anew(self) -> None:
         found = self.weekly(
@@ -172,6 +172,10 @@ class TestNumbers:
         found = worked_out(check_in("week 1 fri 10:00"), pairs=5)
         assert [found.program[name] for name in ("people", "engaged", "engaged_share")] == [10, 1, 0.1]
 
+    def test_fewer_than_five_people_are_withheld(self) -> None:
+        assert worked_out(pairs=2).program == WITHHELD
+        assert worked_out(pairs=3).program["goals"]["set"] == 1
+
     def test_roles_of_few_are_withheld_and_one_more_where_few_are_hidden(self) -> None:
         mentorships = {
             f"pair-{number}": {"mentor": f"mentor-{number}", "mentee": f"mentee-{number}"}
@@ -182,7 +186,7 @@ class TestNumbers:
         assert [role for role, numbers in by_role.items() if numbers == WITHHELD] == ["mentor", "leader"]
 
     def test_what_the_author_vouches_for_wins(self) -> None:
-        found = worked_out(expect={"goals.missed": 3, "follow_through": None, "people": 2})
+        found = worked_out(pairs=3, expect={"goals.missed": 3, "follow_through": None, "people": 2})
         assert found.program["goals"]["missed"] == 3
         assert (found.program["follow_through"], found.program["people"]) == (None, 2)
         assert found.mentorships["pair"]["goals"]["missed"] == 1
