@@ -13,6 +13,9 @@ from services.notifier.calendar.feed import Words
 from services.notifier.calendar.store import Store as CalendarStore
 from services.notifier.compose import Composer
 from services.notifier.mail import Mailer
+from services.notifier.scim import api as scim
+from services.notifier.scim.store import Store as UserStore
+from services.notifier.scim.users import Users
 from services.notifier.senders import Senders
 from services.notifier.settings import Settings
 from services.notifier.store import Store
@@ -56,11 +59,14 @@ def build(settings: Settings) -> FastAPI:
     runtime.on_start(endpoints.make_indexes)
     deliverer = Deliverer(endpoints, outbound, runtime.clock)
     runtime.worker("webhooks", deliverer.run)
+    provisioned = UserStore(runtime.database)
+    runtime.on_start(provisioned.make_indexes)
     intake = runtime.take_in(
         list(READS),
         Folds(
             AgendaFold(store, runtime.clock),
             DeliveryFold(endpoints, runtime.clock, queued=deliverer.wake),
+            forget=provisioned.forget,
         ),
     )
     links = Links.of(settings)
@@ -102,7 +108,7 @@ def build(settings: Settings) -> FastAPI:
             await asyncio.sleep(FORGET_EVERY_S)
 
     runtime.leased("forget-answers", lambda _: forget())
-    use_cases = recipients.Recipients(store, runtime.clock, targets, calendars.url)
+    use_cases = recipients.Recipients(store, runtime.clock, targets, calendars.url, provisioned.forget)
     return create_app(
         "Onbelay notifier",
         settings,
@@ -114,6 +120,14 @@ def build(settings: Settings) -> FastAPI:
             nudges.routes(store),
             webhooks.routes(webhooks.Webhooks(endpoints, runtime.clock, targets, deliverer.wake)),
             calendar.routes(calendars),
+            scim.routes(
+                Users(
+                    provisioned,
+                    store.change_person,
+                    runtime.clock,
+                    f"{settings.notifier_url}{scim.PREFIX}",
+                )
+            ),
             quiet.routes(quiet.Quiet(store, links, runtime.clock)),
         ],
         asyncapi=lambda: asyncapi.document("notifier", PUBLISHES, READS),

@@ -5,7 +5,9 @@ Delivery and failures are the intake's (`shared.intake`): exactly once in effect
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.notifier.domain.causes import Happened
 from services.notifier.domain.replica import fold
@@ -60,13 +62,20 @@ class AgendaFold:
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """All that events lead to here, in one transaction: agendas, but for what is told of nudges, and deliveries."""
+    """All that events lead to here, in one transaction: agendas, but for what is told of nudges, and deliveries.
+
+    `forget` drops what an identity provider told of a person, up to an instant.
+    """
 
     agendas: Fold
     deliveries: Fold
+    forget: Callable[[str, str, datetime, Session], Awaitable[None]]
 
     async def fold(self, batch: Batch, session: Session) -> Folded:
-        """Fold a batch both ways; runs again from its start when the transaction does."""
+        """Fold a batch; runs again from its start when the transaction does."""
         if batch.topic != "nudges":
             await self.agendas.fold(batch, session)
+        for record in batch.records:
+            if record.type == "PersonErased":
+                await self.forget(record.org_id, record.data.person_id, record.data.at, session)
         return await self.deliveries.fold(batch, session)

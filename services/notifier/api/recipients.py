@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -125,12 +125,14 @@ class Recipients:
         clock: domain time.
         targets: where chats may be.
         calendar_url: where the calendar of an organization's person is.
+        forget: drops what an identity provider told of an organization's person.
     """
 
     store: Store
     clock: Clock
     targets: Targets
     calendar_url: Callable[[str, str], str]
+    forget: Callable[[str, str], Awaitable[None]]
 
     async def put(self, caller: Caller, person_id: str, body: RecipientIn) -> Answer:
         """Provide a person anew, or replace what they chose."""
@@ -150,6 +152,7 @@ class Recipients:
         """Forget a person's contact data and choices."""
         _allowed(caller, person_id)
         await self._change(caller, person_id, lambda known: deleted(_known(known)))
+        await self.forget(caller.org_id, person_id)
 
     async def snooze(self, caller: Caller, person_id: str, body: SnoozeIn, idem: Idem | None) -> Answer:
         """Give a person quiet until an instant."""

@@ -1,0 +1,138 @@
+"""Users in MongoDB; nothing else of SCIM speaks to it.
+
+    scim_users  one per (organization, user): {_id, org_id, person_id, user_name, user, created_at, changed_at, v}
+
+`user_name` is in lower case, since it is compared so; `user` is what the client provided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from shared.aggregates import Duplicate, StaleWrite
+from shared.mongo import Database, Doc, Session, duplicate_key
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A user as kept; `version` grows with each change."""
+
+    id: str
+    org_id: str
+    person_id: str
+    user: Mapping[str, Any]
+    created_at: datetime
+    changed_at: datetime
+    version: int = 1
+
+
+class Store:
+    """The users of all organizations."""
+
+    def __init__(self, database: Database) -> None:
+        self._users = database["scim_users"]
+
+    async def make_indexes(self) -> None:
+        """Create every index; again is no change."""
+        await self._users.create_indexes(
+            [
+                IndexModel([("org_id", ASCENDING), ("user_name", ASCENDING)], unique=True),
+                IndexModel([("org_id", ASCENDING), ("person_id", ASCENDING)], unique=True),
+            ]
+        )
+
+    async def add(self, stored: Stored) -> None:
+        """Keep a new user.
+
+        Raises:
+            Duplicate: the organization has one of that name, or for that person.
+        """
+        try:
+            await self._users.insert_one(_document(stored))
+        except DuplicateKeyError as error:
+            raise Duplicate(duplicate_key(error) or "user_name") from error
+
+    async def change(self, before: Stored, after: Stored) -> None:
+        """Replace a user as it was read.
+
+        Raises:
+            StaleWrite: it was changed or deleted meanwhile.
+            Duplicate: another one has that name, or is for that person.
+        """
+        try:
+            written = await self._users.replace_one(
+                {"_id": before.id, "org_id": before.org_id, "v": before.version},
+                {**_document(after), "v": before.version + 1},
+            )
+        except DuplicateKeyError as error:
+            raise Duplicate(duplicate_key(error) or "user_name") from error
+        if written.matched_count == 0:
+            raise StaleWrite
+
+    async def find(self, org_id: str, id: str) -> Stored | None:
+        """A user, or None when the organization has none of that id."""
+        found = await self._users.find_one({"_id": id, "org_id": org_id})
+        return None if found is None else _stored(found)
+
+    async def named(self, org_id: str, user_name: str) -> Stored | None:
+        """The user of a name, whatever its case."""
+        found = await self._users.find_one({"org_id": org_id, "user_name": user_name.lower()})
+        return None if found is None else _stored(found)
+
+    async def all(self, org_id: str) -> AsyncIterator[Stored]:
+        """All users of an organization, in the order of their making."""
+        async for found in self._users.find({"org_id": org_id}).sort("_id", ASCENDING):
+            yield _stored(found)
+
+    async def page(self, org_id: str, skip: int, limit: int) -> tuple[int, list[Stored]]:
+        """How many there are, and some of them."""
+        total = await self._users.count_documents({"org_id": org_id})
+        if limit == 0:
+            return total, []
+        found = self._users.find({"org_id": org_id}).sort("_id", ASCENDING).skip(skip).limit(limit)
+        return total, [_stored(row) for row in await found.to_list(None)]
+
+    async def delete(self, org_id: str, id: str) -> Stored | None:
+        """Forget a user; what it was, or None."""
+        found = await self._users.find_one_and_delete({"_id": id, "org_id": org_id})
+        return None if found is None else _stored(found)
+
+    async def forget(
+        self, org_id: str, person_id: str, until: datetime | None = None, session: Session | None = None
+    ) -> None:
+        """Forget the user that stands for a person, unless it was changed after `until`."""
+        wanted: Doc = {"org_id": org_id, "person_id": person_id}
+        if until is not None:
+            wanted["changed_at"] = {"$lte": until}
+        await self._users.delete_many(wanted, session=session)
+
+
+def _document(stored: Stored) -> Doc:
+    return {
+        "_id": stored.id,
+        "org_id": stored.org_id,
+        "person_id": stored.person_id,
+        "user_name": str(stored.user["userName"]).lower(),
+        "user": dict(stored.user),
+        "created_at": stored.created_at,
+        "changed_at": stored.changed_at,
+        "v": stored.version,
+    }
+
+
+def _stored(row: Doc) -> Stored:
+    return Stored(
+        row["_id"],
+        row["org_id"],
+        row["person_id"],
+        row["user"],
+        row["created_at"],
+        row["changed_at"],
+        row["v"],
+    )
