@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -12,11 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from aiosmtplib import send
 
 from deploy.local.children import ROOT
 from deploy.local.folder import Folder
+from deploy.local.services import NAMES
 from shared.errors import Unauthenticated
 from shared.http.auth import Authenticator, Keys
 from shared.kafka import Outgoing, Producer
@@ -54,9 +57,56 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+class TestTheWholeStack:
+    async def test_it_runs_in_sandbox_mode_is_kept_up_and_keeps_its_data(self, tmp_path: Path) -> None:
+        up = await Up.start(tmp_path / "data", "--free-ports")
+        first = await up.ready()
+        assert list(first) == ["kafka", "mongo", *NAMES, "maildir", "pids"]
+        assert list(first["pids"]) == [*NAMES, *ENGINES]
+        assert first == up.description
+        assert {log.name for log in (up.folder / "logs").iterdir()} == {
+            f"{name}.log" for name in (*NAMES, *ENGINES)
+        }
+        token = command(
+            *("token", "--sub", "kim", "--org", "acme", "--data", up.folder),
+            *("--scope", "onbelay:programs onbelay:sandbox"),
+        ).stdout.strip()
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+            for name in NAMES:
+                assert (await client.get(f"{first[name]}/readyz")).status_code == 200
+            body = {"program_id": "spring", "mentor_id": "ana", "mentee_id": "ben", "time_zone": "UTC"}
+            made = await client.post(f"{first['goals']}/v1/mentorships", json=body)
+            assert made.status_code == 201
+            clock = "/v1/sandbox/clock"
+            moved = await client.put(f"{first['metrics']}{clock}", json={"now": "2040-01-02T03:04:05Z"})
+            assert moved.status_code == 200
+
+            os.kill(first["pids"]["goals"], signal.SIGKILL)
+            await eventually(lambda: "goals is back" in up.said, seconds=30)
+            assert (
+                f"goals (process {first['pids']['goals']}) was ended by SIGKILL; it is started again"
+                in up.said
+            )
+            pids = up.description["pids"]
+            assert pids["goals"] != first["pids"]["goals"]
+            assert alive(pids["goals"])
+            assert up.description == {**first, "pids": {**first["pids"], "goals": pids["goals"]}}
+            assert await up.stop(signal.SIGTERM) == 0
+            assert not any(alive(pid) for pid in pids.values())
+
+            up = await Up.start(tmp_path / "data", "--free-ports")
+            again = await up.ready()
+            found = await client.get(f"{again['goals']}{made.headers['Location']}")
+            assert (found.status_code, found.json()["mentee_id"]) == (200, "ben")
+            now = (await client.get(f"{again['checkins']}{clock}")).json()["now"]
+            assert now.startswith("2040-01-02T03:0")
+            assert await up.stop(signal.SIGINT) == 0
+
+
 class TestUp:
     async def test_it_describes_what_runs_in_its_folder_and_on_standard_output(self, stack: Up) -> None:
         described = stack.description
+        assert described == stack.printed
         assert set(described) == {"kafka", "mongo", "maildir", "pids"}
         assert set(described["pids"]) == set(ENGINES)
         assert all(alive(pid) for pid in described["pids"].values())
@@ -226,6 +276,14 @@ class TestTokens:
         )
         assert (caller.sub, caller.org_id) == ("ana", "acme")
         assert caller.scopes == {"onbelay:participate", "onbelay:act_as"}
+
+    @pytest.mark.parametrize(("options", "seconds"), [((), 3600), (("--ttl", "90"), 90)])
+    def test_one_lasts_as_long_as_it_is_asked_to(
+        self, stack: Up, options: tuple[str, ...], seconds: int
+    ) -> None:
+        content = self.token(stack, *options).split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
+        assert claims["exp"] - claims["iat"] == seconds
 
     @pytest.mark.parametrize(
         ("options", "why"),

@@ -26,6 +26,7 @@ class Up:
         self.process = process
         self.folder = folder
         self._said = said
+        self.printed: dict[str, Any] = {}
 
     @classmethod
     async def start(cls, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Up:
@@ -50,8 +51,8 @@ class Up:
         async with asyncio.timeout(START_S):
             line = await self.process.stdout.readline()
         assert line, f"it ended without being ready:\n{self.said}"
-        description: dict[str, Any] = json.loads(line)
-        return description
+        self.printed = json.loads(line)
+        return self.printed
 
     @property
     def said(self) -> str:
