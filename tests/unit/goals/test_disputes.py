@@ -109,6 +109,12 @@ class TestRule5Dispute:
             disputed(a_missed_goal(), occurred_at=DUE)
         assert [error.pointer for error in refused.value.errors] == ["/occurred_at"]
 
+    def test_of_an_early_miss_it_is_about_what_has_occurred(self) -> None:
+        early = DUE - 10 * DAY
+        disputed(a_missed_goal(at=early), occurred_at=early + DAY, at=early + DAY)
+        with pytest.raises(Unprocessable):
+            disputed(a_missed_goal(at=early), occurred_at=early + 2 * DAY, at=early + DAY)
+
     def test_also_after_a_late_met(self) -> None:
         goal = a_missed_goal()
         goal = evolved(goal, weigh(goal, [late()], grace=GRACE, now=DUE + 2 * DAY))

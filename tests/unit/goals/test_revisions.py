@@ -211,6 +211,17 @@ class TestRule6Revival:
         assert kinds(facts) == ["Revised", "Met"]
         assert goal.met_at == unacknowledged.occurred_at
 
+    def test_is_not_for_a_leader_who_has_left(self) -> None:
+        facts = replace(a_mentorship().facts, leader_id="another")
+        without = a_mentorship(facts=facts)
+        goal = a_missed_goal("leader")
+        command = asked("mentee", deadline=LATER, at=DECIDED)
+        with pytest.raises(Conflict):
+            revised(goal, command, mentorship=without)
+        goal, _ = revised(goal, command)
+        with pytest.raises(Conflict):
+            accepted(goal, by="leader", at=DECIDED, mentorship=without)
+
     def test_an_early_miss_is_revived_with_another_deadline_too(self) -> None:
         early = a_missed_goal(at=DUE - 10 * DAY)
         with pytest.raises(Unprocessable):
