@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
-from shared import telemetry
+from shared import levers, telemetry
 from shared.clock import Clock, SandboxClock, SystemClock
 from shared.intake import Fold, Intake
 from shared.kafka import Producer, cluster_id
@@ -150,9 +150,10 @@ class Runtime:
         self._begin("kafka", self._with_kafka)
         for name, work in self._workers:
             self._begin(name, work)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 20)
+        if levers.on(levers.FROZEN_COLLECTOR):
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(GC_THRESHOLD, 20, 20)
         try:
             yield
         finally:

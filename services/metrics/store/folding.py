@@ -14,7 +14,7 @@ from services.metrics.domain.fold import PROGRAMS, Cell, CellKey, Changes, Diary
 from services.metrics.domain.goal import Goal, Line
 from services.metrics.domain.mentorship import Mentorship
 from services.metrics.store.generations import Generation
-from shared.mongo import Collection, Doc, Session
+from shared.mongo import Doc, Session, write_all
 
 
 class Folding:
@@ -62,14 +62,7 @@ class Folding:
                 ],
             ),
         ):
-            await _written(collection, writes, session)
-
-
-async def _written(
-    collection: Collection, writes: Sequence[UpdateOne | ReplaceOne[Doc] | InsertOne[Doc]], session: Session
-) -> None:
-    if writes:
-        await collection.bulk_write(writes, ordered=False, session=session)
+            await write_all(collection, writes, session)
 
 
 def _plain(struct: msgspec.Struct) -> Doc:
