@@ -8,13 +8,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.local import folder, issuer
-from deploy.local.children import StartFailed
 from deploy.local.folder import Folder
-from deploy.local.foreground import in_foreground
-from deploy.local.jars import BadJar, kafka_jars
-from deploy.local.stack import Options, Stack, say
+
+if TYPE_CHECKING:
+    from deploy.local.stack import Stack
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,21 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--audience", metavar="A", default=issuer.AUDIENCE, help="default: %(default)s")
     token.add_argument("--issuer", metavar="I", default=issuer.ISSUER, help="default: %(default)s")
     token.set_defaults(run=_token)
+
+    keys = commands.add_parser(
+        "keys",
+        parents=[data],
+        help="make this folder's issuer, where there is none, without a stack",
+        description="Make the key pair that tokens are signed with, for services that run elsewhere, such as in "
+        "containers; print where its public half is (ONBELAY_AUTH_JWKS).",
+    )
+    keys.set_defaults(run=_keys)
     return parser
+
+
+def _keys(options: argparse.Namespace) -> int:
+    print(Folder(options.data).issuer().jwks)
+    return 0
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -81,6 +95,15 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
+    # What starts engines is not there where services alone are installed, and tokens are made there too.
+    try:
+        from deploy.local.children import StartFailed
+        from deploy.local.foreground import in_foreground
+        from deploy.local.jars import BadJar, kafka_jars
+        from deploy.local.stack import Options
+    except ImportError as error:
+        say(f"{error}: `make setup` installs what is needed")
+        return 1
     if sys.platform != "linux":
         say("this runs on Linux; elsewhere use `docker compose up`")
         return 1
@@ -95,10 +118,12 @@ def _up(options: argparse.Namespace) -> int:
     except (folder.InUse, folder.PortTaken, StartFailed, BadJar) as error:
         say(str(error))
         return 1
-    except ImportError as error:
-        say(f"{error}: `make setup` installs what is needed")
-        return 1
     return 0
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal; standard output is kept for what was asked for."""
+    print(line, file=sys.stderr, flush=True)
 
 
 async def _describe(stack: Stack) -> None:

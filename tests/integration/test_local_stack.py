@@ -305,6 +305,16 @@ class TestTokens:
         assert "there is no stack in" in done.stderr
         assert not (tmp_path / "nowhere").exists()
 
+    def test_keys_can_be_made_without_a_stack(self, tmp_path: Path) -> None:
+        done = command("keys", "--data", tmp_path / "data")
+        assert done.stdout == f"{tmp_path / 'data' / 'keys' / 'jwks.json'}\n"
+        (key,) = json.loads(Path(done.stdout.strip()).read_text())["keys"]
+        assert "d" not in key
+        token = command("token", "--sub", "ana", "--org", "acme", "--data", tmp_path / "data")
+        assert token.returncode == 0
+        assert command("keys", "--data", tmp_path / "data").stdout == done.stdout
+        assert json.loads(Path(done.stdout.strip()).read_text())["keys"] == [key]
+
     def test_the_keys_are_their_owners_alone(self, stack: Up) -> None:
         keys = Folder(stack.folder).keys
         assert stat.S_IMODE(keys.stat().st_mode) == 0o700
