@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Protocol
 
 import pytest
+import structlog
 
 from tests.support.engines import Engines, engines_for_tests
 from tests.support.system import DEFAULT_SERVICES, System
@@ -32,6 +33,10 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith("ONBELAY_")]:
         if name not in KEPT_SETTINGS and not name.startswith(KEPT_PREFIXES):
             del os.environ[name]
+    # Unless told otherwise, structlog draws tracebacks with the values of all variables, which takes seconds.
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -460,13 +460,44 @@ class TestTheIntake:
         await all_once(log.counts, records)
 
     async def test_a_zombie_is_fenced(self, log: Log) -> None:
-        """Two groups on the same stored offsets: each believes that the partitions are its own."""
-        records = many(40, 10)
-        living, zombie = await log.intake(max_batch=25), await log.intake(max_batch=25)
-        zombie._group = f"{zombie._group}.zombie"
-        log.run(living)
+        """It fell asleep with a batch in hand, and another went on: two groups on the same stored offsets."""
+        records = many(4, 10)
+        early = [each for each in records if int(dict(each.headers)["ce_sequence"]) <= 5]
+        late = [each for each in records if each not in early]
+        zombie, living = await log.intake(), await log.intake()
+        living._group = f"{living._group}.living"
         log.run(zombie)
-        await log.publish(*records)
+        await log.publish(*early)
+        await all_once(log.counts, early)
+
+        asleep, awake, woken = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        take_in = zombie._take_in
+
+        async def sleepy(*batch: Any) -> None:
+            asleep.set()
+            await awake.wait()
+            try:
+                await take_in(*batch)
+            finally:
+                woken.set()
+
+        zombie._take_in = sleepy  # type: ignore[method-assign, assignment]
+        await log.publish(*late)
+        await asleep.wait()
+        log.run(living)
+        await all_once(log.counts, records)
+        awake.set()
+        await woken.wait()
+
+        async def gone_on() -> bool:
+            places = [(each.tp.partition, each.expected) for each in living._partitions.values()]
+            return all(
+                zombie._partitions[TopicPartition(f"{log.prefix}{contract.TOPICS['goals']}", n)].expected
+                == at
+                for n, at in places
+            )
+
+        await eventually(gone_on)
         await all_once(log.counts, records)
 
     async def test_what_was_fetched_before_a_seek_is_passed_over(self, log: Log) -> None:
@@ -583,10 +614,11 @@ class TestTheIntake:
             )
             await future
 
-        async def known() -> bool:
-            return await intake.watermarks() == {1: NOW + timedelta(minutes=2)}
+            async def taken_in(offset: int = (await future).offset) -> bool:
+                return any(part.expected > offset for part in intake._partitions.values())
 
-        await eventually(known)
+            await eventually(taken_in)
+        assert await intake.watermarks() == {1: NOW + timedelta(minutes=2)}
 
     async def test_an_offset_out_of_range_halts_and_is_never_reset(self, log: Log) -> None:
         intake = await log.intake()
