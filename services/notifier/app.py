@@ -11,6 +11,7 @@ from services.notifier.api import nudges, quiet, recipients
 from services.notifier.calendar import api as calendar
 from services.notifier.calendar.feed import Words
 from services.notifier.calendar.store import Store as CalendarStore
+from services.notifier.chat import Chat
 from services.notifier.compose import Composer
 from services.notifier.mail import Mailer
 from services.notifier.scim import api as scim
@@ -72,7 +73,7 @@ def build(settings: Settings) -> FastAPI:
     links = Links.of(settings)
     send_s = settings.notifier_lease_s * 0.3
     mailer = Mailer(settings, timeout_s=send_s)
-    senders = Senders([mailer], timeout_s=send_s)
+    senders = Senders([mailer, Chat(outbound)], timeout_s=send_s)
     composer = Composer(links, checkins_url=settings.checkins_url, notifier_url=settings.notifier_url)
     notices = Notices(endpoints, store.person, composer, senders, runtime.clock, mailer.domain)
     runtime.leased("webhook-notices", lambda _: notices.run())

@@ -1,8 +1,9 @@
 """The words of a message: what is due to a person, in their language, as text and as HTML.
 
-Templates lie in `templates/<language>/`: `subject.txt`, `mail.txt`, `mail.html`, and `kinds/<kind>.txt`, whose
-first line is the headline and whose other paragraphs are separated by blank lines. A language is added by its
-folder alone; English stands in for one that there is not.
+Layouts lie in `templates/`: `subject.txt`, `mail.txt`, `mail.html`, `quiet.html`. The words of a language lie in
+its folder: `phrases.j2` (set phrases, without values: what is put into HTML is escaped there), `words.j2` (dates,
+people), `calendar.txt`, and `kinds/<kind>.txt`, whose first line is the headline and whose other paragraphs are
+separated by blank lines. A language is added by its folder alone; English stands in for one that there is not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,18 @@ class _Item:
     check_in_url: str | None
 
 
+@cache
+def languages() -> frozenset[str]:
+    """Those that there are words in."""
+    return frozenset(path.name for path in TEMPLATES.iterdir() if path.is_dir())
+
+
+def spoken(language: str | None) -> str:
+    """The language that is spoken to who wants this one (`de-AT`): the same, or English where there is none."""
+    wanted = (language or DEFAULT_LANGUAGE).partition("-")[0].lower()
+    return wanted if wanted in languages() else DEFAULT_LANGUAGE
+
+
 class Composer:
     """Writes messages.
 
@@ -61,7 +75,6 @@ class Composer:
         self._links = links
         self._checkins_url = checkins_url
         self._notifier_url = notifier_url
-        self.languages = frozenset(path.name for path in TEMPLATES.iterdir() if path.is_dir())
         self._words = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=select_autoescape(["html"], default=False),
@@ -81,7 +94,7 @@ class Composer:
         now: datetime,
     ) -> Message:
         """The message that tells `told`; `names` are what people want to be called."""
-        language = self.language(recipient)
+        language = spoken(recipient.language)
         items = [self._item(language, person, recipient, r, world, names, now) for r in told]
         return self._around(items, language, recipient, self._quiet_url(person, told, now), reminds=True)
 
@@ -89,34 +102,30 @@ class Composer:
         self, person: Person, recipient: Recipient, about: str, facts: Mapping[str, Any], now: datetime
     ) -> Message:
         """A message that is no reminder: `kinds/<about>.txt`, filled in with `facts`."""
-        language = self.language(recipient)
+        language = spoken(recipient.language)
         item = _Item(*_parts(self._render(f"{language}/kinds/{about}.txt", facts)), None)
         return self._around([item], language, recipient, self._quiet_url(person, (), now), reminds=False)
 
     def lines(self, recipient: Recipient, template: str) -> list[str]:
         """The lines of a template without facts, in the recipient's language."""
-        return self._render(f"{self.language(recipient)}/{template}", {}).strip().splitlines()
+        return self._render(f"{spoken(recipient.language)}/{template}", {}).strip().splitlines()
 
     def _around(
         self, items: Sequence[_Item], language: str, recipient: Recipient, quiet_url: str, *, reminds: bool
     ) -> Message:
         around: dict[str, Any] = {
+            "language": language,
             "items": items,
             "name": recipient.display_name,
             "time_zone": recipient.time_zone,
             "quiet_url": quiet_url,
             "reminds": reminds,
         }
-        subject = " ".join(self._render(f"{language}/subject.txt", around).split())
+        subject = " ".join(self._render("subject.txt", around).split())
         around["subject"] = subject
-        text = self._render(f"{language}/mail.txt", around).strip() + "\n"
-        html = self._render(f"{language}/mail.html", around)
+        text = self._render("mail.txt", around).strip() + "\n"
+        html = self._render("mail.html", around)
         return Message(subject, text, html, quiet_url, language)
-
-    def language(self, recipient: Recipient) -> str:
-        """The language that is spoken to a recipient: theirs, or English where there is none of that name."""
-        wanted = (recipient.language or DEFAULT_LANGUAGE).partition("-")[0].lower()
-        return wanted if wanted in self.languages else DEFAULT_LANGUAGE
 
     def _item(
         self,

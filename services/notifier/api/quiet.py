@@ -16,7 +16,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from services.notifier.compose import DEFAULT_LANGUAGE, QUIET, TEMPLATES
+from services.notifier.compose import QUIET, TEMPLATES, spoken
 from services.notifier.domain.person import EVERYWHERE, Person, Recipient
 from services.notifier.domain.recipients import silenced, snoozed, unsilenced
 from services.notifier.domain.rhythm import MIDNIGHT
@@ -86,12 +86,12 @@ def routes(quiet: Quiet) -> Router:
     router = Router(tags=["links"])
 
     @router.get("/quiet/{token}", scopes=None, include_in_schema=False)
-    async def show(token: str) -> Reply:
+    async def show(token: str, request: Request) -> Reply:
         """What the reader can choose; changes nothing."""
         try:
             link, person, _ = await quiet.find(token)
         except (NotFound, Gone) as refused:
-            return _refused(refused)
+            return _refused(refused, request)
         return _page(link, person, quiet.clock.now(), done=None)
 
     @router.post("/quiet/{token}", scopes=None, include_in_schema=False)
@@ -101,11 +101,11 @@ def routes(quiet: Quiet) -> Router:
         one_click = form.get(ONE_CLICK[0]) == ONE_CLICK[1]
         action = "stop" if one_click else str(form.get("action"))
         if action not in ACTIONS:
-            return _refused(Unprocessable("That is none of the choices on the page."))
+            return _refused(Unprocessable("That is none of the choices on the page."), request)
         try:
             link, person = await quiet.act(token, action)
         except (NotFound, Gone) as refused:
-            return _refused(refused)
+            return _refused(refused, request)
         return _page(link, person, quiet.clock.now(), done=action)
 
     return router
@@ -137,6 +137,7 @@ def _page(link: Link, person: Person, now: datetime, *, done: str | None) -> Res
     return _html(
         200,
         {
+            "language": spoken(recipient.language if recipient is not None else None),
             "done": done,
             "refused": None,
             "about_a_goal": link.goal_id is not None,
@@ -146,10 +147,12 @@ def _page(link: Link, person: Person, now: datetime, *, done: str | None) -> Res
     )
 
 
-def _refused(error: Refused) -> Response:
-    return _html(error.status, {"refused": error.detail})
+def _refused(error: Refused, request: Request) -> Response:
+    # Whose link it was is not known: the browser's first language is all there is to go by.
+    asked = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
+    return _html(error.status, {"language": spoken(asked), "refused": error.status})
 
 
 def _html(status: int, context: dict[str, Any]) -> Response:
-    template = _PAGES.get_template(f"{DEFAULT_LANGUAGE}/quiet.html")
+    template = _PAGES.get_template("quiet.html")
     return HTMLResponse(template.render(style=STYLE, **context), status, headers=HEADERS)

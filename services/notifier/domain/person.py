@@ -17,7 +17,7 @@ EVERYWHERE = "*"
 
 DEFAULT_BUDGET = 3
 """Messages a day."""
-SENDABLE = frozenset({"email"})
+SENDABLE = frozenset({"email", "chat"})
 """The kinds of channel that messages go by."""
 
 

@@ -262,11 +262,11 @@ class TestProvidedAgain:
         assert again.recipient is not None
         assert again.recipient.version == person.recipient.version + 1
 
-    def test_a_person_with_a_chat_alone_has_no_channel_yet(self, story: Story) -> None:
+    def test_a_person_with_a_chat_alone_is_reached_by_it(self, story: Story) -> None:
         chat = Channel(kind="chat", url="https://chat.example.com/hook")
         story.somebody(MENTEE, channels=(chat,))
         story.passes(MORNING)
-        assert story.said("goal_due_soon", MENTEE) == [(MENTEE, "no_channel", SAID)]
+        assert story.said("goal_due_soon", MENTEE) == [(MENTEE, "sent", SAID)]
 
 
 def _same(event: contract.GoalSet) -> dict[str, Any]:
