@@ -66,6 +66,7 @@ class Stack:
         self._folder.describe(None)
         self._ports = await asyncio.to_thread(self._folder.ports, free=self._options.free_ports)
         self._folder.rotate_logs()
+        self._folder.issuer()
         await together(self._start_kafka(), self._start_mongo(), self._start_mail())
         if not self._options.only_engines:
             await together(*(self._start_service(name) for name in services.NAMES))
