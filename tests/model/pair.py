@@ -29,7 +29,11 @@ class Sent:
 
 
 class Pair:
-    """Both, at the same instant. `sent` is on its way to goals, `lost` a dead letter, `taken_in` has arrived."""
+    """Both, at the same instant.
+
+    `sent` is on its way to goals, `taken_in` has arrived; `lost` is a dead letter, and what came after it in its
+    subject waits, `parked`, until it is replayed.
+    """
 
     def __init__(self, now: datetime, note: Callable[[str], object] = print) -> None:
         self.now = now
@@ -37,6 +41,7 @@ class Pair:
         self.domain = Domain(PEOPLE, now)
         self.sent: list[Sent] = []
         self.lost: list[Sent] = []
+        self.parked: list[Sent] = []
         self.taken_in: list[Sent] = []
         self._note = note
 
@@ -56,7 +61,9 @@ class Pair:
         if isinstance(step, Log) and step.goal is not None and not step.sensitive:
             self.sent.append(Sent(step.check_in, self.now))
         if isinstance(step, Acknowledge) and self.model.check_ins[step.check_in].goal is not None:
-            self.sent.append(Sent(step.check_in, self.model.check_ins[step.check_in].logged_at, step.by))
+            waits = any(each.check_in == step.check_in for each in self.lost)
+            notice = Sent(step.check_in, self.model.check_ins[step.check_in].logged_at, step.by)
+            (self.parked if waits else self.sent).append(notice)
         return 200
 
     def arrives(self, sent: Sent) -> list[Told]:
@@ -73,6 +80,9 @@ class Pair:
             if sent in waiting:
                 waiting.remove(sent)
                 self.taken_in.append(sent)
+        behind = [each for each in self.parked if each.check_in == sent.check_in]
+        self.sent += behind
+        self.parked = [each for each in self.parked if each not in behind]
         return found
 
     def all_arrives(self) -> None:
@@ -81,7 +91,8 @@ class Pair:
             self.arrives(self.sent[0])
 
     def loses(self, sent: Sent) -> None:
-        """A check-in becomes a dead letter, and what is said of it meanwhile with it."""
+        """A check-in becomes a dead letter."""
+        self.parked += [each for each in self.sent if each.check_in == sent.check_in and each != sent]
         self.sent = [each for each in self.sent if each.check_in != sent.check_in]
         self.lost.append(sent)
 
