@@ -13,10 +13,14 @@ from services.metrics.domain import nudges as nudge_numbers
 from services.metrics.domain import risk
 from services.metrics.domain.answer import of_few, of_many
 from services.metrics.domain.days import Asked, Granularity, asked
+from services.metrics.domain.diary import Entry
 from services.metrics.domain.explain import Reason, contributions, part_of, reasons
 from services.metrics.domain.fold import PROGRAMS
+from services.metrics.domain.goal import Goal, Line
+from services.metrics.domain.mentorship import Mentorship
 from services.metrics.risks import Risks
 from services.metrics.store import Store
+from services.metrics.store.risks import After
 from shared import http
 from shared.clock import Clock
 from shared.errors import Forbidden, NotFound
@@ -24,8 +28,9 @@ from shared.http import Caller, Day, Id, Page, Params, Position, Reply, Router
 
 FewScope = Literal["goals", "mentorships", "people"]
 ManyScope = Literal["programs", "orgs"]
-_FEW: tuple[FewScope, ...] = ("goals", "mentorships", "people")
-_MANY: tuple[ManyScope, ...] = ("programs", "orgs")
+Scope = FewScope | ManyScope
+FEW: tuple[FewScope, ...] = ("goals", "mentorships", "people")
+MANY: tuple[ManyScope, ...] = ("programs", "orgs")
 _UNKNOWN = "Nothing is known of this."
 _REASONS_KEPT = 5_000
 """A page is picked from the events behind a number as they are read: those of a big program need not fit."""
@@ -102,20 +107,20 @@ class Numbers:
         self, org_id: str, scope: ManyScope, id_: str, window: Asked, granularity: Granularity | None
     ) -> dict[str, Any]:
         """The numbers of a program or the organization."""
-        await self._known(org_id, scope, id_)
+        await self.known(org_id, scope, id_)
         sums, engaged = await self._store.sums(org_id, scope, id_, window, granularity)
         mentorships = await self._store.mentorships_in(org_id, id_ if scope == PROGRAMS else None, window)
         return of_many(scope, id_, window, granularity, sums, engaged, mentorships)
 
     async def explain(
-        self, caller: Caller, scope: FewScope | ManyScope, id_: str, window: Asked, number: str, page: Page
+        self, caller: Caller, scope: Scope, id_: str, window: Asked, number: str, page: Page
     ) -> dict[str, Any]:
         """The events behind a number."""
         part = part_of(number)
-        if scope in _FEW:
-            await self._allowed(caller, scope, id_)
+        if scope == "programs" or scope == "orgs":
+            await self.known(caller.org_id, scope, id_)
         else:
-            await self._known(caller.org_id, scope, id_)
+            await self._allowed(caller, scope, id_)
         after = None if page.after is None else (page.after.at, page.after.id)
         found: list[Reason] = []
         async for item in self._store.items(caller.org_id, scope, id_, window):
@@ -138,10 +143,43 @@ class Numbers:
             # The cursor names the last goal shown: its signals are in front of its id.
             signals, _, goal_id = page.after.id.partition(":")
             after = (-int(signals), page.after.at, goal_id)
-        found = await self._risks.worst(org_id, params.program_id, params.owner_id, page.fetch, after)
+        found = await self.worst(org_id, params, page.fetch, after)
         return page.listing(
             found, lambda each: Position(each.due_at, f"{each.count}:{each.goal_id}"), risk.shown
         )
+
+    async def worst(
+        self, org_id: str, params: RiskIn, limit: int, after: After | None = None
+    ) -> list[risk.Risk]:
+        """The same, as they are kept."""
+        return await self._risks.worst(org_id, params.program_id, params.owner_id, limit, after)
+
+    async def mentorships_of(self, caller: Caller) -> list[Mentorship]:
+        """The mentorships that the caller takes part in at present."""
+        found = await self._store.mentorships_of(caller.org_id, caller.person_id)
+        return [each for each in found if caller.person_id in each.participants()]
+
+    async def pair(
+        self, caller: Caller, mentorship_id: str
+    ) -> tuple[Mentorship, list[tuple[Goal, list[Line], list[Entry]]], dt.datetime]:
+        """A mentorship with its goals and all that happened to them, and what time it is.
+
+        Raises:
+            NotFound: never known, or, to who acts by `participate`, one they are no participant of.
+        """
+        await self._allowed(caller, "mentorships", mentorship_id)
+        mentorship = await self._store.mentorship(caller.org_id, mentorship_id)
+        if mentorship is None:
+            raise NotFound(_UNKNOWN)
+        goals = await self._store.goals_of_pair(caller.org_id, mentorship_id)
+        return mentorship, goals, self._clock.now()
+
+    async def logged_by_week(
+        self, org_id: str, program_id: str, window: Asked
+    ) -> tuple[list[Mentorship], dict[str, dict[int, int]]]:
+        """The mentorships of a program in a window, and how many check-ins each logged by week."""
+        mentorships = await self._store.mentorships_in(org_id, program_id, window)
+        return mentorships, await self._store.logged_by_week(org_id, program_id, window.window)
 
     async def nudges(self, org_id: str, window: Asked, program_id: str | None = None) -> dict[str, Any]:
         """The numbers of nudges, of the organization or of a program of it."""
@@ -149,11 +187,16 @@ class Numbers:
         found, deeds = await self._store.nudges(org_id, program_id, _midnight(start), _midnight(end + 1))
         return nudge_numbers.numbers(found, deeds)
 
-    async def _known(self, org_id: str, scope: str, id_: str) -> None:
+    async def known(self, org_id: str, scope: Scope, id_: str) -> None:
+        """Let pass what any event ever told of.
+
+        Raises:
+            NotFound: nothing is known of it.
+        """
         if not await self._store.known(org_id, scope, id_):
             raise NotFound(_UNKNOWN)
 
-    async def _allowed(self, caller: Caller, scope: str, id_: str) -> None:
+    async def _allowed(self, caller: Caller, scope: FewScope, id_: str) -> None:
         """Let pass who sees everybody's numbers, and who asks for their own.
 
         Raises:
@@ -171,7 +214,7 @@ class Numbers:
                 )
                 if mentorship is None or caller.person_id not in mentorship.participants():
                     raise NotFound(_UNKNOWN)
-        await self._known(caller.org_id, scope, id_)
+        await self.known(caller.org_id, scope, id_)
 
 
 def routes(numbers: Numbers) -> Router:
@@ -188,9 +231,9 @@ def routes(numbers: Numbers) -> Router:
         """How many nudges were sent, and how often the recipient did what was asked for within 48 hours."""
         return await numbers.nudges(caller.org_id, numbers.asked(params.from_, params.to))
 
-    for scope in _FEW:
+    for scope in FEW:
         _few_route(router, numbers, scope)
-    for many in _MANY:
+    for many in MANY:
         _many_route(router, numbers, many)
     return router
 
@@ -222,7 +265,7 @@ def _many_route(router: Router, numbers: Numbers, scope: ManyScope) -> None:
     _explain_route(router, numbers, scope, [http.PROGRAMS])
 
 
-def _explain_route(router: Router, numbers: Numbers, scope: FewScope | ManyScope, scopes: list[str]) -> None:
+def _explain_route(router: Router, numbers: Numbers, scope: Scope, scopes: list[str]) -> None:
     @router.get(
         f"/v1/metrics/{scope}/{{id}}/explain",
         scopes=scopes,

@@ -28,6 +28,7 @@ def build(settings: MetricsSettings) -> FastAPI:
     runtime.on_start(generations.load)
     runtime.take_in(TOPICS, Projection(Folding(generations.live)))
     runtime.leased("risks", risks.run)
+    streams = live.Live(settings, TOPICS)
     numbers = api.Numbers(store, risks, runtime.clock)
     return create_app(
         "Onbelay metrics",
@@ -38,8 +39,8 @@ def build(settings: MetricsSettings) -> FastAPI:
         routers=[
             api.routes(numbers),
             exports.routes(store, runtime.clock),
-            pages.routes(pages.Dashboard(numbers, Sessions(settings.metrics_url))),
-            live.routes(live.Live(settings, TOPICS)),
+            pages.routes(pages.Dashboard(numbers, Sessions(settings.metrics_url)), streams),
+            live.routes(streams),
         ],
         asyncapi=lambda: asyncapi.document("metrics", [], READS),
     )

@@ -125,7 +125,7 @@ class Listening:
             await self._consumer.stop()
 
 
-class _Stream(StreamingResponse):
+class Stream(StreamingResponse):
     """Closes what it streams whatever ends it, the client's going away before the first byte included."""
 
     def __init__(self, listening: Listening) -> None:
@@ -210,6 +210,6 @@ def routes(live: Live) -> Router:
         caller: Caller, last_event_id: Annotated[str | None, Header(max_length=128)] = None
     ) -> Reply:
         """Events of the organization as they come: `id`, `event` the short type, `data` the CloudEvent."""
-        return _Stream(await live.listen(caller.org_id, last_event_id))
+        return Stream(await live.listen(caller.org_id, last_event_id))
 
     return router

@@ -30,6 +30,13 @@ from tests.support.records import Record, read_all
 ACT_AS_HEADER = "Onbelay-Act-As"
 CLOCK = "/v1/sandbox/clock"
 DEFAULT_SERVICES = services.NAMES
+READS = {
+    "goals": ("checkins",),
+    "checkins": ("goals",),
+    "notifier": ("goals", "checkins", "support", "nudges"),
+    "metrics": ("goals", "checkins", "nudges"),
+}
+"""What each service takes in."""
 
 
 class System:
@@ -219,12 +226,12 @@ class System:
         try:
             for service in self.names:
                 offsets = self.database(mongo, service)["offsets"]
+                read = {self.topic_prefix + contract.TOPICS[topic] for topic in READS[service]}
 
-                async def taken_in(offsets: Collection = offsets) -> bool:
+                async def taken_in(offsets: Collection = offsets, read: set[str] = read) -> bool:
                     stored = {
                         (each["topic"], each["partition"]): each["next"] async for each in offsets.find()
                     }
-                    read = {topic for topic, _ in stored}
                     return all(stored.get(at, 0) >= end for at, end in ends.items() if at[0] in read)
 
                 await eventually(taken_in, seconds=seconds)

@@ -196,7 +196,15 @@ def _take_goal(changes: Changes, event: Event, goals: Mapping[str, Goal]) -> Non
     weights = goal.take(found, event.type, data, event.time)
     by, of = goal.deed(event.type, data)
     changes.lines[id_].append(
-        Line(type=event.type, id=event.id, time=event.time, by=by, of=of, weights=list(weights))
+        Line(
+            type=event.type,
+            id=event.id,
+            time=event.time,
+            by=by,
+            of=of,
+            at=goal.told(event.type, data),
+            weights=list(weights),
+        )
     )
     if weights:
         changes.weigh(data, data.owner_role, day_of(event.time), weights)

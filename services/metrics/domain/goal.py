@@ -53,15 +53,20 @@ class Goal(Struct, kw_only=True):
     dispute: Literal["open", "upheld", "rejected"] | None = None
 
 
-class Line(Struct, kw_only=True):
-    """An event of a goal, kept with its weights: what explains numbers. `by`: whose deed it was, if a person's."""
+class Line(Struct, kw_only=True, omit_defaults=True):
+    """An event of a goal, kept with its weights: what explains numbers.
+
+    `by`: whose deed it was, if a person's. `of`: which proposal or revision it was about. `at`: the instant it tells
+    of: a deadline set or revised, or when the goal was met or missed.
+    """
 
     type: str
     id: str
     time: datetime
     by: str | None = None
     of: str | None = None
-    weights: list[tuple[str, int, int]]
+    at: datetime | None = None
+    weights: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 def take(goal: Goal, name: str, event: Any, time: datetime) -> list[Weight]:
@@ -85,6 +90,13 @@ def deed(name: str, event: Any) -> tuple[str | None, str | None]:
     if name == "GoalMissRetracted" and event.because == "dispute_upheld":
         return None, str(event.revision)
     return None, None
+
+
+def told(name: str, event: Any) -> datetime | None:
+    """The instant that an event tells of, if any."""
+    instants = {"GoalSet": "due_at", "GoalRevised": "due_at", "GoalMet": "met_at", "GoalMissed": "missed_at"}
+    found: datetime | None = getattr(event, instants[name]) if name in instants else None
+    return found
 
 
 def _set(goal: Goal, event: contract.GoalSet, time: datetime) -> list[Weight]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 
 from services.metrics.domain.days import Asked, Granularity, Window, days_of, month_of
 from services.metrics.domain.diary import Entry
@@ -79,6 +79,16 @@ class Store:
             if await collection.find_one(where, {"_id": 1}) is not None:
                 return True
         return False
+
+    async def mentorships_of(self, org_id: str, person_id: str) -> list[Mentorship]:
+        """The mentorships that a person ever took part in or coordinated, the latest first."""
+        found = self._kept.mentorships.find({"org_id": org_id, "people": person_id}).sort("_id", DESCENDING)
+        return [msgspec.convert(document, Mentorship) for document in await found.limit(200).to_list(None)]
+
+    async def mentorships_named(self, org_id: str, ids: Sequence[str]) -> dict[str, Mentorship]:
+        """Some mentorships, by their ids."""
+        found = self._kept.mentorships.find({"org_id": org_id, "_id": {"$in": list(ids)}})
+        return {document["_id"]: msgspec.convert(document, Mentorship) async for document in found}
 
     async def programs(self, org_id: str) -> list[str]:
         """The ids of the organization's programs."""
@@ -202,7 +212,37 @@ class Store:
         found = await self._kept.mentorships.find(where, fields).to_list(None)
         return [msgspec.convert(document, Mentorship) for document in found]
 
-    # -- goals at risk, and exports
+    # -- for the dashboard
+
+    async def goals_of_pair(
+        self, org_id: str, mentorship_id: str
+    ) -> list[tuple[Goal, list[Line], list[Entry]]]:
+        """A mentorship's goals, the first set first, each with its own events and its check-in events."""
+        where = {"org_id": org_id, "mentorship_id": mentorship_id}
+        documents = await self._kept.goals.find(where).sort("_id", ASCENDING).limit(500).to_list(None)
+        entries = await entries_about(self._kept, org_id, [document["_id"] for document in documents])
+        return [
+            (
+                msgspec.convert(document, Goal),
+                msgspec.convert(document.get("lines", []), list[Line]),
+                entries.get(document["_id"], []),
+            )
+            for document in documents
+        ]
+
+    async def logged_by_week(self, org_id: str, program_id: str, window: Window) -> dict[str, dict[int, int]]:
+        """How many check-ins were logged, by mentorship and by the Monday of the week they tell of."""
+        months = {"$gte": month_of(window.start - 6), "$lte": month_of(window.end)}
+        where: Doc = {"org_id": org_id, "program_id": program_id, "month": months}
+        found: dict[str, dict[int, int]] = {}
+        async for document in self._kept.diaries.find(where, {"_id": 0, "mentorship_id": 1, "weeks": 1}):
+            of_pair = found.setdefault(document["mentorship_id"], {})
+            for monday, count in document.get("weeks", {}).items():
+                if window.start - 6 <= int(monday) <= window.end:
+                    of_pair[int(monday)] = of_pair.get(int(monday), 0) + count
+        return found
+
+    # -- exports
 
     async def all_goals(self, org_id: str, program_id: str | None) -> AsyncIterator[tuple[Goal, list[Entry]]]:
         """All goals of an organization or a program, each with its check-in events."""
@@ -239,7 +279,7 @@ class Store:
         last: str | None = None
         diary: Diary | None = None
         async for document in self._kept.diaries.find(_of_program(org_id, program_id)).sort("_id", ASCENDING):
-            about = document["_id"].partition("|")[0]
+            about = document["_id"].rpartition("|")[0]
             if diary is None or about != last:
                 if diary is not None:
                     yield diary

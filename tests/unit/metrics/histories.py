@@ -31,7 +31,9 @@ class History:
     """Events of an organization by topic, each subject's in sequence."""
 
     org_id: str = ORG
-    events: dict[str, list[Happened]] = field(default_factory=lambda: {"goals": [], "checkins": []})
+    events: dict[str, list[Happened]] = field(
+        default_factory=lambda: {"goals": [], "checkins": [], "nudges": []}
+    )
 
     def add(self, data: contract.Event, time: datetime, subject: str | None = None) -> None:
         """Record an event."""
@@ -49,7 +51,7 @@ class History:
     @property
     def all(self) -> list[Happened]:
         """Every event."""
-        return [*self.events["goals"], *self.events["checkins"]]
+        return [event for events in self.events.values() for event in events]
 
 
 def random_history(rng: Random, org_id: str = ORG) -> History:
