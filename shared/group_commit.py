@@ -50,6 +50,10 @@ class GroupCommit:
         self._scheduled = False
         while self._waiting and len(self._flights) < IN_FLIGHT:
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
+            # Who gave up while waiting was told that nothing was stored, and so it stays.
+            group = [waiting for waiting in group if not waiting[1].done()]
+            if not group:
+                continue
             flight = asyncio.create_task(self._fly(group))
             self._flights.add(flight)
             flight.add_done_callback(self._landed)

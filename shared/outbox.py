@@ -12,6 +12,7 @@ flight at once; acknowledgements are written back in groups.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -42,6 +43,8 @@ MARK_S = 0.02
 """Acknowledgements of so long are recorded together; all that waits for them is a watermark of every few seconds."""
 BATCH = 1_000
 DEAD_LETTER = "dead-letters"
+PUBLISHED_OF = dict.fromkeys(("key", "subject", "org_id", "seq", "published", "events"), 1)
+"""What the publisher needs of a document."""
 
 
 @dataclass(slots=True)
@@ -52,11 +55,8 @@ class _Flight:
     """Events acknowledged by Kafka, from the first."""
     marked: int
     """Events known to be recorded as published."""
+    id: tuple[str, str]
     newer: Doc | None = None
-
-    @property
-    def id(self) -> tuple[str, str]:
-        return self.collection.name, self.document["_id"]
 
 
 @dataclass(slots=True)
@@ -97,9 +97,12 @@ class Publisher:
         self._wake = asyncio.Event()
         self._marks: dict[str, dict[int, list[_Flight]]] = {}
         self._mark_wake = asyncio.Event()
+        self._landed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._by_name = {collection.name: collection for collection in collections}
+        self.published = 0
+        """How many events this process has published, and recorded as published."""
         self.refilling = False
         """Whether a new cluster is being filled with everything that the service has ever published."""
 
@@ -115,15 +118,16 @@ class Publisher:
 
     def kick(self, collection: Collection, document: Doc) -> None:
         """Publish what `document`, as just committed, has unpublished; returns at once."""
-        known = self._flights.get((collection.name, document["_id"]))
+        id_ = (collection.name, document["_id"])
+        known = self._flights.get(id_)
         if known is not None:
             if document["seq"] > (known.newer or known.document)["seq"]:
                 known.newer = document
             return
         if len(self._flights) >= MAX_FLIGHTS or document["seq"] <= document["published"]:
             return
-        flight = _Flight(collection, document, document["published"], document["published"])
-        self._flights[flight.id] = flight
+        flight = _Flight(collection, document, document["published"], document["published"], id_)
+        self._flights[id_] = flight
         self._idle.clear()
         self._queue.append(flight)
         self._wake.set()
@@ -252,7 +256,7 @@ class Publisher:
                     self._queue.extend(lane.flights)
                     lane.flights.clear()
                     await self._given_up(error)
-                    return
+                    continue  # others may have joined meanwhile
                 lane.flights.extendleft(reversed(flights[taken:]))
                 sent = flights[:taken]
                 future.add_done_callback(lambda done, sent=sent: self._settled(sent, done))  # type: ignore[misc]
@@ -311,6 +315,7 @@ class Publisher:
 
     def _forget(self, flight: _Flight) -> None:
         self._flights.pop(flight.id, None)
+        self._landed.set()
         if not self._flights:
             self._idle.set()
 
@@ -352,6 +357,7 @@ class Publisher:
                 await asyncio.sleep(0.5)
         for count, flights in by_count.items():
             for flight in flights:
+                self.published += count - flight.marked
                 flight.marked = count
                 if flight.newer is not None and flight.newer["seq"] > flight.acked:
                     flight.document, flight.newer = flight.newer, None
@@ -389,25 +395,26 @@ class Publisher:
         log.info("the new cluster has everything")
 
     async def _sweep(self, *, grace_s: float) -> None:
-        """Kick what was left unpublished for longer than `grace_s`, page after page while there is room."""
+        """Kick all that was left unpublished for longer than `grace_s`, as fast as there is room for flights.
+
+        By one cursor a collection: what is refilled all has one `outbox_at`, by which no pages could be told apart.
+        """
         before = datetime.now(UTC) - timedelta(seconds=grace_s)
         for collection in self._collections:
-            after: Doc = {"$lte": before}
-            while len(self._flights) + PAGE <= MAX_FLIGHTS:
-                page = (
-                    await collection.find({"outbox_at": after})
-                    .sort([("outbox_at", 1)])
-                    .limit(PAGE)
-                    .to_list(PAGE)
-                )
-                fresh = [
-                    document for document in page if (collection.name, document["_id"]) not in self._flights
-                ]
-                for document in fresh:
-                    self.kick(collection, document)
-                if len(page) < PAGE or not fresh:
-                    break
-                after = {"$gte": page[-1]["outbox_at"], "$lte": before}
+            found = collection.find({"outbox_at": {"$lte": before}}, PUBLISHED_OF)
+            found = found.sort([("outbox_at", 1)]).batch_size(PAGE)
+            try:
+                while page := await found.to_list(PAGE):
+                    while len(self._flights) > MAX_FLIGHTS - PAGE:
+                        if self._producer.away:
+                            return
+                        self._landed.clear()
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(self._landed.wait(), SWEEP_S)
+                    for document in page:
+                        self.kick(collection, document)
+            finally:
+                await found.close()
 
     async def _observe(self) -> None:
         telemetry.KAFKA_AWAY.set(1 if self._producer.away else 0)

@@ -87,7 +87,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" and report.failed:
         for value in getattr(item, "funcargs", {}).values():
-            for system in [value] if isinstance(value, System) else getattr(value, "systems", []):
+            # Of a whole stack it is `systems`; other things answer to any name.
+            systems = [value] if isinstance(value, System) else getattr(value, "systems", None)
+            for system in systems if isinstance(systems, list) else []:
                 for name in system.names:
                     report.sections.append((f"log of {name}", system.logs(name, 30)))
     return report
