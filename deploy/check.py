@@ -15,6 +15,7 @@ CHECKS = {
     "format": (str(BIN / "ruff"), "format", "--check", "--quiet"),
     "imports": (str(BIN / "lint-imports"), "--no-logo"),
     "schemas": (sys.executable, "-m", "shared.events.export", "--check"),
+    "runtime": (sys.executable, "-m", "deploy.runtime", "--check"),
     "types": (str(BIN / "mypy"),),
 }
 
