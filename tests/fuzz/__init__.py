@@ -1,0 +1,1 @@
+"""Random histories for long: `python -m tests.fuzz`."""
