@@ -92,6 +92,16 @@ class Office:
 
     # -- what came of it
 
+    async def becomes(self, goal_id: str, state: str) -> None:
+        """Wait until a goal is in a state."""
+
+        async def is_so() -> bool:
+            answer = await self.hr(service="goals").get(f"/v1/goals/{goal_id}")
+            assert answer.json()["state"] == state, answer.text
+            return True
+
+        await eventually(is_so, seconds=20)
+
     async def ledger(self, **filters: str) -> list[Json]:
         """Entries, newest first, as a coordinator sees them."""
         return await self.entries(self.hr(), **filters)
