@@ -108,7 +108,7 @@ class Goals:
                 raise Conflict("This external_ref names something else already.")
             if not dry_run:
                 await self._store.commit(
-                    self._store.touch(kept, now),
+                    self._store.touch(kept),
                     self._store.new_goal(goal, facts, kept.state, now=now, idem=idem, answer=answer),
                 )
             return answer
@@ -346,7 +346,7 @@ class Goals:
             change = self._store.change_goal(
                 read.goal, done.facts, mentorship, check_ins, now=now, idem=idem, answer=answer
             )
-            touched = self._store.touch(read.mentorship, now)
+            touched = self._store.touch(read.mentorship)
             await self._store.commit(touched, change, said=done.said, goal=after)
         return answer
 

@@ -108,5 +108,5 @@ class Deadlines:
                 continue
             if mentorship.state.mentorship_id not in touched:
                 touched.add(mentorship.state.mentorship_id)
-                changes.append(self._store.touch(mentorship, now))
+                changes.append(self._store.touch(mentorship))
         return changes

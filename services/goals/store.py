@@ -19,10 +19,12 @@ that no pause or end slips in between.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel, InsertOne, UpdateOne
@@ -94,6 +96,7 @@ class Store:
         self._roomy_mentorships = Aggregates(mongo, database["mentorships"], outbox, max_bytes=SYSTEM_BYTES)
         self._roomy_goals = Aggregates(mongo, database["goals"], outbox, max_bytes=SYSTEM_BYTES)
         self._check_ins: Collection = database["check_ins"]
+        self._commits: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def outboxes(self) -> tuple[Collection, ...]:
@@ -178,14 +181,19 @@ class Store:
     async def commit(self, *changes: Change, said: CheckIn | None = None, goal: Goal | None = None) -> None:
         """Store changes, all or none; with what was said of `goal` as evidence.
 
+        Of one mentorship one after the other: most of these transactions touch it, and MongoDB would only have
+        them conflict and begin again, a crowd of them until their time is over.
+
         Raises:
             StaleWrite, Duplicate: see `Aggregates.commit`.
         """
-        if said is None or goal is None:
-            await self.goals.commit(*changes)
-            return
-        document = _check_in_document(said, goal.org_id, goal.goal_id)
+        async with self._commits.setdefault(changes[0].after["key"], asyncio.Lock()):
+            if said is None or goal is None:
+                await self.goals.commit(*changes)
+            else:
+                await self._commit_said(changes, _check_in_document(said, goal.org_id, goal.goal_id))
 
+    async def _commit_said(self, changes: Sequence[Change], document: Doc) -> None:
         async def work(session: Session) -> None:
             await self.goals.commit(*changes, session=session)
             await self._check_ins.insert_one(dict(document), session=session)
@@ -288,9 +296,16 @@ class Store:
             kept.doc, now=now, events=events, fields=_mentorship_fields(after), idem=idem, answer=answer
         )
 
-    def touch(self, kept: Kept[Mentorship], now: datetime) -> Change:
-        """A write that changes nothing of a mentorship: it fails if the mentorship was changed meanwhile."""
-        return self._roomy_mentorships.change(kept.doc, now=now)
+    def touch(self, kept: Kept[Mentorship]) -> Change:
+        """A write that changes nothing of a mentorship: it fails if the mentorship was changed meanwhile.
+
+        Touches do not exclude each other: of many goals that are set or revised at once in one mentorship,
+        MongoDB lets one after the other through, and none has to be decided anew.
+        """
+        collection, doc = self.mentorships.collection, kept.doc
+        unchanged = {"_id": doc["_id"], "org_id": doc["org_id"], "version": kept.state.version}
+        after = {**doc, "v": doc["v"] + 1}
+        return Change(collection, doc, after, UpdateOne(unchanged, {"$inc": {"v": 1}}))
 
     # -- goals
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -76,6 +77,20 @@ class TestRule7Pause:
         assert (await pair.says(met, "met")).json()["state"] == "met"
         await pair.checks_in(checked)
         await pair.becomes(checked, "met")
+
+    async def test_no_goal_that_is_set_at_the_same_moment_slips_behind_it(self, system: System) -> None:
+        pair = await Pair(system).begin()
+        body, client = await pair.goal(), pair.as_("mentee")
+        sets = (client.post("/v1/goals", json=body) for _ in range(10))
+        path = f"/v1/mentorships/{pair.mentorship_id}"
+        paused, *answers = await asyncio.gather(pair.hr().post(f"{path}/pause"), *sets)
+        assert paused.status_code == 200, paused.text
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        for answer in answers:
+            if answer.status_code == 201:
+                assert answer.json()["set_at"] <= paused.json()["paused_at"]
+        listed = (await client.get("/v1/goals")).json()["items"]
+        assert len(listed) == [answer.status_code for answer in answers].count(201)
 
 
 class TestRule7End:

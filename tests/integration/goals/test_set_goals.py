@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, datetime, time, timedelta
 from uuid import uuid4
 
@@ -124,6 +125,15 @@ class TestSetAGoal:
         answer = await client.post("/v1/goals", json=await pair.goal())
         assert (answer.status_code, answer.json()["owner_id"]) == (201, "mentor")
         refused(await pair.hr("onbelay:act_as").post("/v1/goals", json=await pair.goal()), 403)
+
+    async def test_many_of_one_mentorship_at_once_all_come_through(self, pair: Pair) -> None:
+        body = await pair.goal()
+        client = pair.as_("mentee")
+        answers = await asyncio.gather(*(client.post("/v1/goals", json=body) for _ in range(30)))
+        assert {answer.status_code for answer in answers} == {201}
+        goals = [answer.json()["goal_id"] for answer in answers]
+        revised = await asyncio.gather(*(pair.revises(goal_id, title="Read on") for goal_id in goals))
+        assert {answer.status_code for answer in revised} == {200}
 
     async def test_a_reference_names_one_goal(self, pair: Pair) -> None:
         ref = f"crm-{uuid4().hex}"
