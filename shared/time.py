@@ -69,7 +69,8 @@ def parse_instant(text: str) -> datetime:
 
 def format_instant(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z`; milliseconds only where there are some."""
-    instant = instant.astimezone(UTC)
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
     shown = instant.isoformat(timespec="milliseconds" if instant.microsecond >= 1000 else "seconds")
     return shown[:-6] + "Z"
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -94,6 +95,18 @@ def traceparent_of(id_: str) -> str:
     return f"00-{digest[:32]}-{digest[32:]}-00"
 
 
+@lru_cache
+def _same_for_all(type_: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers that all records of a type have."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_source", SOURCES[topic_of(type_)].encode()),
+        ("ce_type", type_name(type_).encode()),
+        ("ce_dataschema", f"urn:onbelay:event:{type_}:v1".encode()),
+        ("content-type", b"application/json"),
+    )
+
+
 def headers_of(
     *,
     type_: str,
@@ -107,16 +120,12 @@ def headers_of(
 ) -> list[tuple[str, bytes]]:
     """The headers of a record; `type_` is a short name. A watermark has no `sequence` and no `org_id`."""
     headers = [
-        ("ce_specversion", b"1.0"),
+        *_same_for_all(type_),
         ("ce_id", id_.encode()),
-        ("ce_source", SOURCES[topic_of(type_)].encode()),
-        ("ce_type", type_name(type_).encode()),
         ("ce_subject", subject.encode()),
         ("ce_time", format_instant(time).encode()),
         ("ce_partitionkey", key.encode()),
-        ("ce_dataschema", f"urn:onbelay:event:{type_}:v1".encode()),
         ("traceparent", (traceparent or traceparent_of(id_)).encode()),
-        ("content-type", b"application/json"),
     ]
     if sequence is not None:
         headers.append(("ce_sequence", b"%010d" % sequence))
