@@ -207,7 +207,7 @@ class Webhooks:
                 raise Conflict("This webhook is switched off; set `enabled` first.")
             return known
 
-        answer = Answer(200, self._delivery(delivery))
+        answer = Answer(200, _in_short(delivery))
         done = await self._once(caller, webhook_id, same, idem, lambda _: answer, delivery)
         self.queued()
         return done
@@ -261,13 +261,8 @@ class Webhooks:
     def _delivery(self, delivery: Delivery) -> dict[str, Any]:
         """A delivery as the log tells it: the last attempt's request and answer, and all attempts in short."""
         body: dict[str, Any] = {
-            "delivery_id": delivery.delivery_id,
-            "webhook_id": delivery.webhook_id,
-            "event_id": delivery.event_id,
-            "event_type": delivery.event_type,
-            "state": delivery.state,
+            **_in_short(delivery),
             "attempts": [_attempt(made) for made in delivery.tries],
-            "created_at": format_instant(delivery.created_at),
             "request": {"body": json.loads(delivery.body)},
         }
         if delivery.next_at is not None:
@@ -390,6 +385,17 @@ def shown(webhook: Webhook) -> dict[str, Any]:
 
 def _answer(webhook: Webhook) -> Answer:
     return Answer(200, shown(webhook), {"ETag": etag(webhook.version)})
+
+
+def _in_short(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery.delivery_id,
+        "webhook_id": delivery.webhook_id,
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "state": delivery.state,
+        "created_at": format_instant(delivery.created_at),
+    }
 
 
 def _attempt(made: Try) -> dict[str, Any]:

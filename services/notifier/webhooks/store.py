@@ -9,11 +9,13 @@ Claims and `next_at` are by the real clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import PyMongoError
 
 from services.notifier.webhooks.rules import Delivery, Outcome, Try, Webhook, ended, with_try
 from shared.aggregates import Aggregates, Outbox, StaleWrite
@@ -22,9 +24,11 @@ from shared.http import Page
 from shared.idempotency import Answer, Idem
 from shared.mongo import Database, Doc, Mongo, Session
 
-CLAIM_FOR = timedelta(seconds=45)
+CLAIM_FOR = timedelta(seconds=31)
 """For how long a delivery is a worker's own; an attempt takes at most 10 s."""
 KEPT_FOR_S = 30 * 86_400
+MAX_WEBHOOK_BYTES = 4 * 1024 * 1024
+"""Room for the answers of a day: thousands of deliveries may be asked for again after a long outage."""
 NO_WEBHOOK = "There is no such webhook."
 _SEEN = ("url", "event_types", "description", "enabled", "off_because", "off_at", "version")
 _SECRET = ("secret", "old_secret", "old_secret_until")
@@ -37,12 +41,14 @@ class Store:
         mongo: the client, for transactions.
         database: the notifier's own.
         outbox: what aggregates publish by; endpoints publish nothing.
+        holder: names this process on what it has claimed, the same after a restart.
     """
 
-    def __init__(self, mongo: Mongo, database: Database, outbox: Outbox) -> None:
+    def __init__(self, mongo: Mongo, database: Database, outbox: Outbox, *, holder: str) -> None:
         self._mongo = mongo
-        self._webhooks = Aggregates(mongo, database["webhooks"], outbox)
+        self._webhooks = Aggregates(mongo, database["webhooks"], outbox, max_bytes=MAX_WEBHOOK_BYTES)
         self._deliveries = database["deliveries"]
+        self._holder = holder
 
     async def make_indexes(self) -> None:
         """Create every index; again is no change."""
@@ -66,6 +72,11 @@ class Store:
                 IndexModel(
                     [("webhook_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
                     name="newest",
+                ),
+                IndexModel(
+                    [("holder", ASCENDING)],
+                    name="claimed",
+                    partialFilterExpression={"holder": {"$exists": True}},
                 ),
                 IndexModel([("queued_at", ASCENDING)], name="kept_30_days", expireAfterSeconds=KEPT_FOR_S),
             ]
@@ -111,7 +122,7 @@ class Store:
 
     async def webhooks(self, org_id: str, page: Page) -> list[Webhook]:
         """Endpoints, newest first, at most `page.fetch`."""
-        found = self._webhooks.collection.find({"org_id": org_id, **page.older("created_at")})
+        found = self._webhooks.collection.find({"org_id": org_id, **page.older("created_at")}, {"idem": 0})
         rows = (
             await found.sort([("created_at", DESCENDING), ("_id", DESCENDING)])
             .limit(page.fetch)
@@ -147,7 +158,7 @@ class Store:
             after = change(known)
             fields = _fields(after, *_SEEN, *_SECRET)
             unset = [name for name in (*_SEEN, *_SECRET) if name not in fields]
-            if after.enabled and not known.enabled:
+            if after.url != known.url or (after.enabled and not known.enabled):
                 unset += ["health", "untold"]
             await self._webhooks.commit(
                 self._webhooks.change(
@@ -173,7 +184,9 @@ class Store:
         gone = await self._webhooks.collection.delete_one({"_id": webhook_id, "org_id": org_id})
         if gone.deleted_count == 0:
             return False
-        await self._deliveries.delete_many({"webhook_id": webhook_id})
+        # What a long log leaves behind here goes when its time is up.
+        with suppress(PyMongoError):
+            await self._deliveries.delete_many({"webhook_id": webhook_id})
         return True
 
     # --- deliveries
@@ -196,7 +209,7 @@ class Store:
     async def listening(self, org_ids: Collection[str], session: Session) -> list[Webhook]:
         """The endpoints of these organizations that are on."""
         found = self._webhooks.collection.find(
-            {"org_id": {"$in": list(org_ids)}, "enabled": True}, session=session
+            {"org_id": {"$in": list(org_ids)}, "enabled": True}, {"idem": 0}, session=session
         )
         return [_webhook(row) for row in await found.to_list(None)]
 
@@ -221,6 +234,19 @@ class Store:
         left_alone = await self._webhooks.collection.distinct("_id", {"_id": {"$in": found}, **silent})
         return [id_ for id_ in found if id_ not in set(left_alone)]
 
+    async def take_up_again(self, webhook_id: str | None = None, under_way: Collection[str] = ()) -> None:
+        """What this process has claimed is due at once, but for what it knows to be under way.
+
+        At the start that is all of it; later what a claim or a recording left whose answer was lost.
+        """
+        mine: Doc = {"holder": self._holder, "_id": {"$nin": list(under_way)}}
+        if webhook_id is not None:
+            mine["webhook_id"] = webhook_id
+        await self._deliveries.update_many(
+            mine,
+            {"$set": {"next_at": datetime.now(UTC)}, "$inc": {"token": 1}, "$unset": {"holder": ""}},
+        )
+
     async def claim(self, webhook_id: str, now: datetime) -> tuple[Webhook, Delivery] | None:
         """Take the delivery of an endpoint that is due for longest, or None when there is nothing to do for it."""
         row = await self._webhooks.collection.find_one({"_id": webhook_id}, {"idem": 0})
@@ -232,7 +258,7 @@ class Store:
             return None
         found = await self._deliveries.find_one_and_update(
             {"webhook_id": webhook_id, "next_at": {"$lte": now}},
-            {"$set": {"next_at": now + CLAIM_FOR}, "$inc": {"token": 1}},
+            {"$set": {"next_at": now + CLAIM_FOR, "holder": self._holder}, "$inc": {"token": 1}},
             sort=[("next_at", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
@@ -246,9 +272,12 @@ class Store:
             ended(delivery, outcome, now, jitter), tries=with_try(delivery.tries, made)
         )
         fields = _delivery_fields(after)
-        update: Doc = {"$set": {name: fields[name] for name in ("state", "attempts", "tries")}}
+        update: Doc = {
+            "$set": {name: fields[name] for name in ("state", "attempts", "tries")},
+            "$unset": {"holder": ""},
+        }
         if after.next_at is None:
-            update["$unset"] = {"next_at": ""}
+            update["$unset"]["next_at"] = ""
         else:
             update["$set"]["next_at"] = after.next_at
         written = await self._deliveries.update_one(

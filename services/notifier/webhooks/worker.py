@@ -4,8 +4,8 @@ Delivery: at least once, in no order, each time with the same `webhook-id` and b
 the answer and its recording. Idempotency key for receivers: `webhook-id`, the event's `ce_id`.
 
 A delivery is claimed for a while by a token, and what came of it is recorded only while that is the latest. On failure
-it is tried again on the schedule of `rules`, for three days; MongoDB away, it is claimed again later. Each endpoint has
-a few attempts at a time of its own, and a circuit: a slow or broken one holds up nobody else.
+it is tried again on the schedule of `rules`, for three days; what MongoDB did not answer for is taken up again once it
+does. Each endpoint has a few attempts at a time of its own, and a circuit: a slow or broken one holds up nobody else.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Deliverer:
         self._clock = clock
         self._wake = asyncio.Event()
         self._busy: set[str] = set()
+        self._under_way: set[str] = set()
+        self._unsure: set[str] = set()
 
     def wake(self) -> None:
         """Something was queued."""
@@ -74,6 +76,7 @@ class Deliverer:
             while True:
                 self._wake.clear()
                 try:
+                    await self._look_after_the_unsure()
                     for webhook_id in await self._store.due(_real_now(), self._busy):
                         if len(self._busy) < ENDPOINTS_AT_ONCE:
                             self._busy.add(webhook_id)
@@ -90,28 +93,41 @@ class Deliverer:
 
         The first attempt is made alone: it tells whether there is anybody.
         """
-        went_well = False
-        try:
-            went_well = await self._once(webhook_id)
-            if went_well:
-                await asyncio.gather(*(self._lane(webhook_id) for _ in range(AT_ONCE)))
-        except (PyMongoError, StaleWrite) as error:
-            log.warning("delivery not recorded, again when its claim is over", error=repr(error))
-        except Exception:
-            # One endpoint's trouble must not keep the others waiting; the claim brings it back.
-            log.exception("delivering failed", webhook_id=webhook_id)
-        finally:
-            self._busy.discard(webhook_id)
-            if went_well:
-                self._wake.set()
+        went_well = await self._once(webhook_id)
+        if went_well:
+            await asyncio.gather(*(self._lane(webhook_id) for _ in range(AT_ONCE)))
+        self._busy.discard(webhook_id)
+        if went_well:
+            self._wake.set()
 
     async def _lane(self, webhook_id: str) -> None:
         while await self._once(webhook_id):
             pass
 
     async def _once(self, webhook_id: str) -> bool:
-        claimed = await self._store.claim(webhook_id, _real_now())
-        return claimed is not None and await self.deliver(*claimed)
+        """Make one attempt at what is due; whether there was something, and it was taken."""
+        delivery_id = ""
+        try:
+            claimed = await self._store.claim(webhook_id, _real_now())
+            if claimed is None:
+                return False
+            delivery_id = claimed[1].delivery_id
+            self._under_way.add(delivery_id)
+            return await self.deliver(*claimed)
+        except (PyMongoError, StaleWrite) as error:
+            log.warning("delivery not recorded", webhook_id=webhook_id, error=repr(error))
+            self._unsure.add(webhook_id)
+        except Exception:
+            # One endpoint's trouble must not keep the others waiting; the claim's end brings it back.
+            log.exception("delivering failed", webhook_id=webhook_id)
+        finally:
+            self._under_way.discard(delivery_id)
+        return False
+
+    async def _look_after_the_unsure(self) -> None:
+        for webhook_id in list(self._unsure):
+            await self._store.take_up_again(webhook_id, self._under_way)
+            self._unsure.discard(webhook_id)
 
     async def deliver(self, webhook: Webhook, delivery: Delivery) -> bool:
         """Make one attempt and record it; whether it was taken.
