@@ -18,7 +18,11 @@ pytestmark = pytest.mark.engines
 async def begun(system: System, org: str, channels: list[dict[str, Any]], **more: Any) -> None:
     """A mentorship whose mentor can be written to by these channels."""
     grace = system.client("notifier", sub="grace", org=org)
-    body = {"time_zone": "UTC", "quiet_hours": {"from": "00:00", "to": "00:00"}, "channels": channels, **more}
+    any_time = {
+        "quiet_hours": {"from": "00:00", "to": "00:00"},
+        "workdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+    }
+    body = {"time_zone": "UTC", "channels": channels, **any_time, **more}
     put = await grace.put("/v1/recipients/grace", json=body)
     assert put.status_code == 200, put.text
     hr = system.client("goals", sub="hr", org=org, scope="onbelay:programs")
@@ -39,7 +43,7 @@ async def test_goes_to_the_chat_and_stands_in_the_ledger(system: System) -> None
     org = f"org-{uuid4().hex[:10]}"
     async with receiver() as chat:
         await begun(system, org, [{"kind": "chat", "url": chat.url + "/hooks/grace"}], language="de-AT")
-        await system.move(timedelta(days=4))
+        await system.move(timedelta(days=3))
         requests: list[Request] = await eventually(lambda: chat.to("/hooks/grace"), seconds=20)
         (entry,) = await eventually(lambda: sent(system, org))
     assert entry["channel"] == "chat"
@@ -54,7 +58,7 @@ async def test_falls_back_to_the_next_channel_where_the_chat_is_gone(system: Sys
         address = f"grace@{org}.example"
         channels = [{"kind": "chat", "url": chat.url}, {"kind": "email", "address": address}]
         await begun(system, org, channels)
-        await system.move(timedelta(days=4))
+        await system.move(timedelta(days=3))
         (entry,) = await eventually(lambda: sent(system, org), seconds=20)
     assert entry["channel"] == "email"
     assert len(chat.requests) == 1
