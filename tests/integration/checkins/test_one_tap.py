@@ -280,6 +280,33 @@ class TestMistakes:
         assert await check_ins(pair, goal["goal_id"]) == []
 
 
+class TestLanguages:
+    async def test_who_reads_german_is_asked_and_understood_in_german(self, pair: Pair) -> None:
+        goal = await pair.set_goal(
+            measure={"kind": "number", "target": 1500, "baseline": 0.5, "unit": "Euro"}
+        )
+        await pair.logs(goal_id=goal["goal_id"], progress={"value": 2.5})
+        german = phone(pair)
+        german.headers["accept-language"] = "fr, de-AT;q=0.9, en;q=0.5"
+        path = await link(pair, goal["goal_id"])
+        answer = await german.get(path)
+        page = Page.of(answer)
+        assert dict(page.tags)["html"]["lang"] == answer.headers["content-language"] == "de"
+        assert "accept-language" in answer.headers["vary"].lower()
+        assert "Von 0,5 bis 1500 Euro. Zuletzt gemeldet: 2,5." in page.words
+        assert "auf zwei Arten lesen" in Page.of(await german.post(path, data={"value": "1.234"}), 422).words
+        page = Page.of(await german.post(path, data={"value": "1,234", "realistic": "true"}))
+        assert "Dein Check-in ist eingetragen" in page.words
+        assert "1,234" in page.words
+        assert (await check_ins(pair, goal["goal_id"]))[0]["progress"] == {"value": 1.234}
+        assert "Dieser Link funktioniert nicht" in Page.of(await german.get("/c/x"), 404).words
+
+    async def test_whoever_else_in_english(self, pair: Pair) -> None:
+        for accepted in ("", "fr", "*", "de;q=0", "en, de;q=0.9"):
+            answer = await phone(pair).get("/c/x", headers={"Accept-Language": accepted})
+            assert "This link does not work" in Page.of(answer, 404).words
+
+
 class TestLinks:
     async def test_a_wrong_one_is_not_found_and_says_so_in_words(self, pair: Pair) -> None:
         goal_id = (await pair.set_goal())["goal_id"]

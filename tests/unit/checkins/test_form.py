@@ -100,3 +100,15 @@ def test_what_fits_another_measure_is_not_lost_unnoticed(
     with pytest.raises(NotUnderstood) as refused:
         command_of(entered([(sent, "true")]), a_goal(measure=measure))
     assert list(refused.value.problems) == [told_at]
+
+
+@pytest.mark.parametrize(("text", "value"), [("1,234", 1.234), ("2,5", 2.5), ("2.5", 2.5), ("1234", 1234.0)])
+def test_where_the_comma_is_the_decimal_mark_it_is_read_as_such(text: str, value: float) -> None:
+    read = command_of(entered([("value", text)]), a_goal(), decimal_mark=",")
+    assert read.progress == contract.Progress(value=value)
+
+
+def test_what_would_be_a_thousand_there_is_asked_for_again() -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        command_of(entered([("value", "1.234")]), a_goal(), decimal_mark=",")
+    assert refused.value.problems == {"value": "grouped"}
