@@ -327,7 +327,7 @@ class Goals:
     async def _stored(
         self, caller: Caller, read: _Read, done: _Done, now: datetime, idem: Idem | None
     ) -> Answer:
-        """Store what was decided, together with the mentorship that allowed it, and answer."""
+        """Store what was decided, unless the mentorship that allowed it was changed meanwhile, and answer."""
         mentorship = read.mentorship.state
         after = evolved(read.goal.state, done.facts)
         check_ins = read.check_ins if done.said is None else [*read.check_ins, done.said]
@@ -346,8 +346,11 @@ class Goals:
             change = self._store.change_goal(
                 read.goal, done.facts, mentorship, check_ins, now=now, idem=idem, answer=answer
             )
-            touched = self._store.touch(read.mentorship)
-            await self._store.commit(touched, change, said=done.said, goal=after)
+            changes = [change]
+            if read.goal.state.state != "active":
+                # A pause or an end writes every active goal, and so excludes this; of others it knows nothing.
+                changes.append(self._store.touch(read.mentorship))
+            await self._store.commit(*changes, said=done.said, goal=after)
         return answer
 
 

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 """Goals a transaction: deadlines come in herds, and one transaction has to stay short."""
+TRIES = 3
+"""How often a transaction may conflict with what people do to its goals before a smaller one is tried."""
 POLL_S = 0.25
 
 Watermarks = Callable[[], Awaitable[Mapping[int, datetime]]]
@@ -42,6 +44,7 @@ class Deadlines:
         self._clock = clock
         self._rules = rules
         self._watermarks = watermarks
+        self._batch = BATCH
 
     async def run(self, _: int) -> None:
         """Decide what is due, for as long as this process holds the lease.
@@ -55,31 +58,54 @@ class Deadlines:
                 decided = await self.decide_due()
             except PyMongoError as error:
                 log.warning("deadlines not decided yet", error=repr(error))
-            if decided < BATCH:
+            if decided == 0:
                 await self._clock.pause(POLL_S)
 
     async def decide_due(self) -> int:
-        """Decide up to a batch of what is due, in the order of its instants; how many that were."""
+        """Decide up to a batch of what is due, in the order of its instants; how many that were.
+
+        Where people are busy with these very goals, a batch of them would begin again for ever: it is made
+        smaller until it gets through, and larger again while it does.
+        """
         async with self._clock.deciding():
             now = self._clock.now()
             watermarks = await self._watermarks()
             for partition, up_to in watermarks.items():
                 telemetry.WATERMARK_AGE.labels(partition).set(max(0.0, (now - up_to).total_seconds()))
             horizons = {partition: min(up_to, now) for partition, up_to in watermarks.items()}
-            ids = await self._store.to_decide(horizons, BATCH)
-            if not ids:
-                return 0
-            changes = await self._store.in_transaction(lambda session: self._decided(ids, horizons, session))
-        log.info("deadlines decided", goals=len(ids), writes=len(changes))
-        return len(ids) if changes else 0
+            while True:
+                ids = await self._store.to_decide(horizons, self._batch)
+                if not ids:
+                    return 0
+                try:
+                    changes = await self._stored(ids, horizons)
+                except _Crowded:
+                    self._batch = max(1, len(ids) // 4)
+                    log.info("deadlines are decided fewer at a time", goals=self._batch)
+                    continue
+                self._batch = min(BATCH, self._batch * 2)
+                log.info("deadlines decided", goals=len(ids), writes=len(changes))
+                return len(ids) if changes else 0
+
+    async def _stored(self, ids: list[str], horizons: Mapping[int, datetime]) -> list[Change]:
+        tries = 0
+
+        async def work(session: Session) -> list[Change]:
+            nonlocal tries
+            tries += 1
+            if tries > TRIES and len(ids) > 1:
+                raise _Crowded
+            return await self._decided(ids, horizons, session)
+
+        return await self._store.in_transaction(work)
 
     async def _decided(
         self, ids: list[str], horizons: Mapping[int, datetime], session: Session
     ) -> list[Change]:
-        """What is to be written of these goals, as they are in this transaction.
+        """What is to be written of these goals, as they and their mentorships are in this transaction.
 
-        Their mentorships are written too, unchanged: a pause or an end that comes at the same moment conflicts,
-        and one of both is decided anew.
+        A pause, a resumption or an end that comes at the same moment writes every active goal of its mentorship:
+        it conflicts, and one of both is decided anew.
         """
         goals = await self._store.goals_by_id(ids, session)
         mentorships = await self._store.mentorships_by_id(
@@ -88,7 +114,6 @@ class Deadlines:
         check_ins = await self._store.check_ins_of(goals, session)
         now = self._clock.now()
         changes: list[Change] = []
-        touched: set[str] = set()
         for goal_id in ids:
             kept = goals[goal_id]
             mentorship = mentorships[kept.state.mentorship_id]
@@ -105,8 +130,8 @@ class Deadlines:
             except Refused as refused:
                 # Too much of it waits for Kafka: later.
                 log.warning("a goal is not decided yet", goal_id=goal_id, error=refused.detail)
-                continue
-            if mentorship.state.mentorship_id not in touched:
-                touched.add(mentorship.state.mentorship_id)
-                changes.append(self._store.touch(mentorship))
         return changes
+
+
+class _Crowded(Exception):
+    """Others keep writing what a transaction is about."""

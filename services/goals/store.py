@@ -13,8 +13,9 @@
                   check-ins writes the goal too, so that a decision from the whole of them is guarded
     erasures      aggregates: who was erased; `pending` until the words are gone
 
-A goal is decided with its mentorship: whoever needs the mentorship to be active writes it as well (`touch`), so
-that no pause or end slips in between.
+No pause, resumption or end slips in between a decision and the mentorship it was made by. These write every
+active goal of their mentorship, and so exclude whatever else is written to one, a miss above all. Who writes a
+goal that is not active yet, or no more, writes the mentorship as well (`touch`).
 """
 
 from __future__ import annotations
@@ -181,8 +182,8 @@ class Store:
     async def commit(self, *changes: Change, said: CheckIn | None = None, goal: Goal | None = None) -> None:
         """Store changes, all or none; with what was said of `goal` as evidence.
 
-        Of one mentorship one after the other: most of these transactions touch it, and MongoDB would only have
-        them conflict and begin again, a crowd of them until their time is over.
+        Of one mentorship one after the other: those that touch it would conflict in MongoDB and begin again, a
+        crowd of them until their time is over.
 
         Raises:
             StaleWrite, Duplicate: see `Aggregates.commit`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -18,9 +19,12 @@ from services.goals.domain.goal import Goal, SetGoal, Terms, set_goal
 from services.goals.domain.mentorship import Mentorship
 from services.goals.domain.progress import Measure, Progress
 from services.goals.domain.rules import Rules
+from services.goals.mentorships import Mentorships
 from services.goals.misses import BATCH, Deadlines
 from services.goals.store import Store
+from shared.aggregates import StaleWrite
 from shared.clock import SystemClock
+from shared.http import PROGRAMS, Caller
 from shared.ids import uuid7
 from shared.kafka import partition_of
 from shared.mongo import Collection, Doc, Mongo
@@ -173,6 +177,59 @@ class TestAHerd:
         kicks.told.clear()
         await herd.worker().decide_due()
         assert kicks.told.keys() >= {goal.goal_id for goal in goals}
+
+
+class TestAHerdAmongPeople:
+    async def test_is_decided_while_people_do_other_things_in_its_mentorships(self, herd: Herd) -> None:
+        """Each write of theirs would have a transaction begin again that is about their mentorships."""
+        await herd.grow(BATCH)
+        done = False
+
+        async def busy(mentorship: Mentorship) -> int:
+            times = 0
+            while not done:
+                kept = await herd.store.mentorship("org-1", mentorship.mentorship_id)
+                assert kept is not None
+                await herd.store.commit(herd.store.touch(kept))
+                times += 1
+            return times
+
+        people = [asyncio.create_task(busy(mentorship)) for mentorship in herd.mentorships.values()]
+        assert await herd.worker().decide_due() == BATCH
+        done = True
+        assert all(times > 0 for times in await asyncio.gather(*people))
+
+    async def test_is_decided_while_people_write_to_its_very_goals(self, herd: Herd) -> None:
+        goals = await herd.grow(BATCH)
+        done = False
+
+        async def busy(goal: Goal) -> None:
+            while not done:
+                kept = await herd.store.goal("org-1", goal.goal_id)
+                assert kept is not None
+                mentorship = herd.mentorships[kept.doc["part"]]
+                now = herd.due + MINUTE
+                with suppress(StaleWrite):
+                    await herd.store.commit(herd.store.change_goal(kept, [], mentorship, [], now=now))
+
+        people = [asyncio.create_task(busy(goal)) for goal in goals[:: BATCH // 4]]
+        worker = herd.worker()
+        while await worker.decide_due():
+            pass
+        done = True
+        await asyncio.gather(*people)
+        assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
+
+    async def test_an_end_and_a_decision_at_the_same_moment_exclude_each_other(self, herd: Herd) -> None:
+        goals = await herd.grow(PARTITIONS)
+        services = Mentorships(herd.store, SystemClock(), Rules(grace=GRACE))
+        hr = Caller(org_id="org-1", person_id="hr", sub="hr", scopes=frozenset({PROGRAMS}))
+        turns = (services.end(hr, goal.mentorship_id, None) for goal in goals)
+        await asyncio.gather(herd.worker().decide_due(), *turns)
+        while await herd.worker().decide_due():
+            pass
+        # All were due before the end, and so are missed as ever: once, and never dropped as well.
+        assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
 
 
 class TestTheWatermarkOfAPartition:
