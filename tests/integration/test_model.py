@@ -31,7 +31,8 @@ from tests.support.system import System
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 HISTORIES = int(os.environ.get("ONBELAY_FUZZ_HISTORIES", "2"))
-ROUNDS = int(os.environ.get("ONBELAY_FUZZ_ROUNDS", "16"))
+ROUNDS = int(os.environ.get("ONBELAY_FUZZ_ROUNDS", "12"))
+DECISIONS = 2
 SEED = os.environ.get("ONBELAY_FUZZ_SEED", "1")
 SPAN = ("scope", "id", "from", "to", "as_of", "people", "engaged", "engaged_share")
 WITHHELD = {"withheld": "fewer than 5 people"}
@@ -59,8 +60,10 @@ class TestHistories:
             chance = Seeded(f"{SEED}-clock")
             for _ in range(ROUNDS):
                 now = await move(system, everybody, chance.one_of(draws).later(await system.now()))
-                doing = (step(system, *each, now) for each in zip(everybody, draws, strict=True))
-                await asyncio.gather(*doing)
+                pairs = list(zip(everybody, draws, strict=True))
+                await asyncio.gather(*(decide(system, *each, now) for each in pairs))
+                await follower.caught_up("goals", "checkins")
+                await asyncio.gather(*(report(system, *each, now) for each in pairs))
                 await follower.caught_up("goals", "checkins")
                 await asyncio.gather(*(live.agrees() for live in everybody))
             end = await move(system, everybody, await system.now() + timedelta(hours=1))
@@ -144,11 +147,20 @@ async def a_history(system: System, number: int) -> History:
     return history
 
 
-async def step(system: System, live: Live, drawn: Drawn, begun: datetime) -> None:
-    """Somebody does something, unless it is late for that."""
+async def decide(system: System, live: Live, drawn: Drawn, begun: datetime) -> None:
+    """People take steps that goals answers at once, unless it is late for that."""
+    for _ in range(DECISIONS):
+        now = await system.now()
+        if now - begun < TIGHT:
+            await live.take(drawn.decision(now))
+
+
+async def report(system: System, live: Live, drawn: Drawn, begun: datetime) -> None:
+    """Somebody checks in, or takes notice; what follows from it is on its way."""
     now = await system.now()
-    if now - begun < TIGHT:
-        await live.take(drawn.any(now))
+    step = drawn.report(now)
+    if step is not None and now - begun < TIGHT:
+        await live.take(step)
 
 
 async def told_the_same(system: System, history: History, end: datetime) -> None:

@@ -169,23 +169,43 @@ class Drawn:
 
     def any(self, now: datetime) -> Step:
         """Some step that the model's state allows to be thought of."""
+        return self._one_of([*self._decisions(), *self._reports()])(now)
+
+    def decision(self, now: datetime) -> Step:
+        """Some step that goals answers at once, from what it knows."""
+        return self._one_of(self._decisions())(now)
+
+    def report(self, now: datetime) -> Step | None:
+        """Some step that checkins answers, if there is something to report on."""
+        reports = self._reports()
+        return self._one_of(reports)(now) if reports else None
+
+    def _decisions(self) -> list[Callable[[datetime], Step]]:
+        model = self._model
+        goals = list(model.goals.values())
+        kinds: list[Callable[[datetime], Step]] = []
+        if len(goals) < MOST_GOALS:
+            alive = [goal for goal in goals if goal.state == "active"]
+            kinds += [self.set_goal] * (12 if len(alive) < 2 else 2)
+        if goals:
+            kinds += [self.revise] * 7 + [self.say] * 2
+            kinds += [self.turn] * (6 if model.state == "paused" else 1)
+        if any(goal.proposals for goal in goals):
+            kinds += [self.answer] * 5
+        if any(goal.miss_stands for goal in goals):
+            kinds += [self.dispute] * 5
+        if any(goal.dispute == "open" for goal in goals):
+            kinds += [self.rule] * 10
+        return kinds
+
+    def _reports(self) -> list[Callable[[datetime], Step]]:
         model = self._model
         kinds: list[Callable[[datetime], Step]] = []
-        if len(model.goals) < MOST_GOALS:
-            alive = [goal for goal in model.goals.values() if goal.state == "active"]
-            kinds += [self.set_goal] * (12 if len(alive) < 2 else 2)
         if model.goals:
-            kinds += [self.log] * 12 + [self.revise] * 7 + [self.say] * 2
-            kinds += [self.turn] * (6 if model.state == "paused" else 1)
-        if any(goal.proposals for goal in model.goals.values()):
-            kinds += [self.answer] * 5
-        if any(goal.miss_stands for goal in model.goals.values()):
-            kinds += [self.dispute] * 2 + [self.log] * 5
-        if any(goal.dispute == "open" for goal in model.goals.values()):
-            kinds += [self.rule] * 4
+            kinds += [self.log] * (17 if any(goal.miss_stands for goal in model.goals.values()) else 12)
         if model.check_ins:
             kinds += [self.acknowledge] * 5
-        return self._one_of(kinds)(now)
+        return kinds
 
     def later(self, now: datetime, lapses_at: Sequence[datetime] = ()) -> datetime:
         """An instant after `now`: soon, or where something is decided, or beside it."""
@@ -198,8 +218,10 @@ class Drawn:
             GRACE - MILLISECOND,
             GRACE + 5 * MILLISECOND * 1000,
         ]
+        farthest = now + 30 * instants.DAY
         if not self._exact:
             besides = [timedelta(seconds=15), -2 * MINUTE, 5 * MINUTE]
+            plain, farthest = plain[:3], now + 3 * instants.DAY
         mattering: list[datetime] = [*lapses_at]
         for goal in self._model.goals.values():
             deadline = goal.terms.deadline
@@ -208,7 +230,7 @@ class Drawn:
             if goal.missed_at is not None:
                 mattering.append(goal.missed_at + DISPUTABLE)
         beside = self._one_of(besides)
-        coming = sorted(at + beside for at in mattering if now < at + beside <= now + 30 * instants.DAY)
+        coming = sorted(at + beside for at in mattering if now < at + beside <= farthest)
         return self._one_of(coming[:3]) if coming and self._chance(2, 3) else self._one_of(plain)
 
     # -- parts
