@@ -43,7 +43,7 @@ class DeliveryFold:
         made = []
         for record in batch.records:
             type_ = contract.type_name(record.type)
-            wanting = [each for each in webhooks if each.org_id == record.org_id and wants(each, type_)]
+            wanting = [each for each in webhooks if wants(each, record.org_id, type_)]
             body = structured(record) if wanting else ""
             made += [
                 Delivery(

@@ -143,9 +143,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     retry_after: timedelta | None = None
 
 
-def wants(webhook: Webhook, event_type: str) -> bool:
-    """Whether events of that type go to the endpoint."""
-    return webhook.enabled and event_type in webhook.event_types
+def wants(webhook: Webhook, org_id: str, event_type: str) -> bool:
+    """Whether an organization's events of that type go to the endpoint."""
+    return webhook.enabled and webhook.org_id == org_id and event_type in webhook.event_types
 
 
 def ended(delivery: Delivery, outcome: Outcome, now: datetime, jitter: float) -> Delivery:

@@ -95,10 +95,11 @@ class TestADelivery:
 
 
 class TestAnEndpoint:
-    def test_wants_the_types_it_asked_for_while_it_is_on(self) -> None:
-        assert wants(webhook(), "onbelay.GoalMet.v1")
-        assert not wants(webhook(), "onbelay.GoalSet.v1")
-        assert not wants(webhook(enabled=False), "onbelay.GoalMet.v1")
+    def test_wants_the_types_it_asked_for_of_its_organization_while_it_is_on(self) -> None:
+        assert wants(webhook(), "org", "onbelay.GoalMet.v1")
+        assert not wants(webhook(), "org", "onbelay.GoalSet.v1")
+        assert not wants(webhook(), "another", "onbelay.GoalMet.v1")
+        assert not wants(webhook(enabled=False), "org", "onbelay.GoalMet.v1")
 
     def test_can_ask_for_all_types_but_help_and_watermarks(self) -> None:
         left_out = {contract.type_name(name) for name in contract.TYPES} - EVENT_TYPES
