@@ -1,141 +1,30 @@
-"""The checkins database: the only file of the service that speaks to MongoDB.
-
-    checkins      the aggregates `checkin/<id>`: a check-in, its acknowledgements, its events and kept answers
-    cadences      the aggregates `cadence/<goal_id>`: the lapses of a goal, and when to look at it next
-    mentorships   the replica of goals' mentorships, by id
-    goals         the replica of its goals, by id
-    erasures      people whose private words are to be removed
-
-An aggregate's document is described in `shared.aggregates`; here is what is added. `checkins`: the fields of
-`domain.check_in.CheckIn`, `partition` (of its events), `number` (1 to 1,000 on its goal, unique there) and `link` (the
-hash of the one-tap token it came by, unique). `cadences`: `partition`, `next_at` (absent: nothing is expected) and
-`lapsed` {period, expected_by}, the last one.
-"""
+"""Check-ins: each an aggregate with its acknowledgements, its events and kept answers."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from services.checkins.domain.cadence import Fact, Period, Terms
 from services.checkins.domain.check_in import MOST_PER_GOAL, Acknowledgement, CheckIn
-from services.checkins.domain.known import Goal, Mentorship
 from services.checkins.domain.privacy import Reader, answer_without_words_of, without_words_of
 from shared import events as contract
-from shared.aggregates import Aggregates, Change, Outbox, StaleWrite
+from shared.aggregates import Aggregates, Outbox, StaleWrite
 from shared.errors import Conflict
 from shared.http.pages import Page
 from shared.idempotency import Answer, Idem
-from shared.mongo import Collection, Database, Doc, Mongo, Session
+from shared.mongo import Database, Doc, Mongo
 
 CHECKINS = "checkins"
-CADENCES = "cadences"
-MENTORSHIPS = "mentorships"
-GOALS = "goals"
-ERASURES = "erasures"
-META = "meta"
-
 PROGRESS = {"number": "value", "milestones": "milestones", "done": "done"}
 """The field of a progress by the kind of measure."""
-
-WITHOUT_FACTS = {"facts": 0}
 NUMBERS_KEPT = 50_000
-CADENCE_BYTES = 8 * 1024 * 1024
-"""Room for a lapse a day through ten years, the farthest deadline."""
 ERASED_AT_ONCE = 200
-
-
-# --- the replica
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the replica knows of what a request names."""
-
-    mentorship: Mentorship | None
-    goal: Goal | None = None
-
-
-class Replica:
-    """Mentorships and goals, as the stream folds them."""
-
-    def __init__(self, database: Database) -> None:
-        self._mentorships = database[MENTORSHIPS]
-        self._goals = database[GOALS]
-
-    async def make_indexes(self) -> None:
-        """Create the indexes; repeatable."""
-        await self._mentorships.create_indexes(
-            [IndexModel([("org_id", ASCENDING), ("people", ASCENDING)], name="people")]
-        )
-        await self._goals.create_indexes([IndexModel([("mentorship_id", ASCENDING)], name="mentorship")])
-
-    async def find(self, org_id: str, mentorship_id: str, goal_id: str | None = None) -> Known:
-        """A mentorship and, if one is named, a goal of an organization, without their facts."""
-        if goal_id is None:
-            return Known(await self.mentorship(org_id, mentorship_id))
-        mentorship, goal = await asyncio.gather(
-            self.mentorship(org_id, mentorship_id), self.goal(org_id, goal_id)
-        )
-        return Known(mentorship, goal)
-
-    async def mentorship(self, org_id: str, mentorship_id: str) -> Mentorship | None:
-        """A mentorship of an organization, without its facts."""
-        found = await self._mentorships.find_one({"_id": mentorship_id, "org_id": org_id}, WITHOUT_FACTS)
-        return _mentorship(found) if found else None
-
-    async def goal(self, org_id: str, goal_id: str) -> Goal | None:
-        """A goal of an organization, without its facts."""
-        found = await self._goals.find_one({"_id": goal_id, "org_id": org_id}, WITHOUT_FACTS)
-        return _goal(found) if found else None
-
-    async def mentorships_of(self, org_id: str, person_id: str) -> list[str]:
-        """The ids of the mentorships that a person is a participant of."""
-        found = await self._mentorships.find({"org_id": org_id, "people": person_id}, {"_id": 1}).to_list(
-            None
-        )
-        return [document["_id"] for document in found]
-
-    async def mentorships(self, ids: Iterable[str], session: Session | None = None) -> dict[str, Mentorship]:
-        """Mentorships by id, with their facts, whatever organization they belong to."""
-        found = await self._mentorships.find({"_id": {"$in": list(ids)}}, session=session).to_list(None)
-        return {document["_id"]: _mentorship(document) for document in found}
-
-    async def goals(self, ids: Iterable[str], session: Session | None = None) -> dict[str, Goal]:
-        """Goals by id, with their facts, whatever organization they belong to."""
-        found = await self._goals.find({"_id": {"$in": list(ids)}}, session=session).to_list(None)
-        return {document["_id"]: _goal(document) for document in found}
-
-    async def goals_of(self, mentorship_ids: Iterable[str], session: Session) -> dict[str, Goal]:
-        """The goals of some mentorships, by id, with their facts."""
-        found = await self._goals.find(
-            {"mentorship_id": {"$in": list(mentorship_ids)}}, session=session
-        ).to_list(None)
-        return {document["_id"]: _goal(document) for document in found}
-
-    async def put(self, mentorships: Iterable[Mentorship], goals: Iterable[Goal], session: Session) -> None:
-        """Store what the stream folded."""
-        await _replace(self._mentorships, [_mentorship_document(each) for each in mentorships], session)
-        await _replace(self._goals, [_goal_document(each) for each in goals], session)
-
-
-async def _replace(collection: Collection, documents: Sequence[Doc], session: Session) -> None:
-    if documents:
-        await collection.bulk_write(
-            [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents],
-            ordered=False,
-            session=session,
-        )
-
-
-# --- check-ins
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,175 +339,6 @@ class CheckIns:
         return 1
 
 
-# --- cadences
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCadence:
-    """What is kept of a goal's cadence, and the document it was read from."""
-
-    goal_id: str
-    mentorship_id: str
-    next_at: datetime
-    lapsed: Period | None
-    document: Doc
-
-
-class Cadences:
-    """When to look at each goal's cadence, and what lapsed."""
-
-    def __init__(self, mongo: Mongo, database: Database, outbox: Outbox) -> None:
-        self.collection = database[CADENCES]
-        self._aggregates = Aggregates(mongo, self.collection, outbox, max_bytes=CADENCE_BYTES)
-
-    async def make_indexes(self) -> None:
-        """Create the indexes; repeatable."""
-        await self._aggregates.make_indexes(
-            IndexModel(
-                [("partition", ASCENDING), ("next_at", ASCENDING)],
-                name="due",
-                partialFilterExpression={"next_at": {"$exists": True}},
-            )
-        )
-
-    async def look_at(
-        self, when: Mapping[str, datetime | None], goals: Mapping[str, Goal], partition: int, session: Session
-    ) -> None:
-        """Note when to look at some goals next (None: not at all), in the transaction of what they are told by."""
-        operations = []
-        for goal_id, at in when.items():
-            goal = goals[goal_id]
-            update: Doc = {
-                "$inc": {"v": 1},
-                "$setOnInsert": {
-                    "org_id": goal.org_id,
-                    "key": goal.mentorship_id,
-                    "subject": f"cadence/{goal_id}",
-                    "seq": 0,
-                    "published": 0,
-                    "events": [],
-                    "partition": partition,
-                },
-            }
-            update["$unset" if at is None else "$set"] = {"next_at": at or ""}
-            operations.append(UpdateOne({"_id": goal_id}, update, upsert=True))
-        if operations:
-            await self.collection.bulk_write(operations, ordered=False, session=session)
-
-    async def due(self, until: Mapping[int, datetime], limit: int) -> list[StoredCadence]:
-        """The cadences to look at that come first, all of one instant; `until` says how far each partition may be."""
-        if not until:
-            return []
-        reach: list[Doc] = [{"partition": number, "next_at": {"$lte": at}} for number, at in until.items()]
-        found = (
-            await self.collection.find({"$or": reach})
-            .sort([("next_at", ASCENDING)])
-            .limit(limit)
-            .to_list(None)
-        )
-        return [
-            StoredCadence(
-                document["_id"],
-                document["key"],
-                document["next_at"],
-                _period(document.get("lapsed")),
-                document,
-            )
-            for document in found
-            if document["next_at"] == found[0]["next_at"]
-        ]
-
-    def change(
-        self,
-        stored: StoredCadence,
-        *,
-        now: datetime,
-        events: Sequence[contract.Event],
-        lapsed: Period | None,
-        next_at: datetime | None,
-    ) -> Change:
-        """What is to be kept of a cadence once it was looked at."""
-        setting: Doc = {}
-        if next_at is not None:
-            setting["next_at"] = next_at
-        if lapsed is not None:
-            setting["lapsed"] = {"period": lapsed.period.isoformat(), "expected_by": lapsed.expected_by}
-        return self._aggregates.change(
-            stored.document, now=now, events=events, fields=setting, unset=() if next_at else ("next_at",)
-        )
-
-    async def commit(self, changes: Sequence[Change]) -> None:
-        """Store them, all or none.
-
-        Raises:
-            StaleWrite: one was changed since it was read.
-        """
-        await self._aggregates.commit(*changes)
-
-
-# --- the Kafka cluster
-
-
-class Cluster:
-    """What the publisher remembers of the Kafka cluster that it has filled."""
-
-    def __init__(self, database: Database) -> None:
-        self._meta = database[META]
-
-    async def filled(self) -> str | None:
-        """The id of the cluster that has all that was ever published; None while one is being filled."""
-        found = await self._meta.find_one({"_id": "kafka"})
-        return None if found is None or found.get("refilling") else str(found["cluster_id"])
-
-
-# --- erasures
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """A person whose private words stored up to `at` are to be removed."""
-
-    org_id: str
-    person_id: str
-    at: datetime
-
-
-class Erasures:
-    """The erasures that are not known to be complete."""
-
-    def __init__(self, database: Database) -> None:
-        self._collection = database[ERASURES]
-
-    async def add(self, erasures: Iterable[Erasure], session: Session) -> None:
-        """Note erasures, in the transaction of what they are told by."""
-        operations = [
-            UpdateOne(
-                {"_id": _erasure_id(each)},
-                {
-                    "$set": {"org_id": each.org_id, "person_id": each.person_id},
-                    "$max": {"at": each.at},
-                },
-                upsert=True,
-            )
-            for each in erasures
-        ]
-        if operations:
-            await self._collection.bulk_write(operations, session=session)
-
-    async def pending(self) -> list[Erasure]:
-        """All that are noted."""
-        found = await self._collection.find().to_list(None)
-        return [Erasure(document["org_id"], document["person_id"], document["at"]) for document in found]
-
-    async def done(self, erasure: Erasure) -> None:
-        """It is complete, unless a later one of the same person has come."""
-        await self._collection.delete_one({"_id": _erasure_id(erasure), "at": erasure.at})
-
-
-def _erasure_id(erasure: Erasure) -> str:
-    return f"{erasure.org_id}|{erasure.person_id}"
-
-
 # --- documents
 
 
@@ -666,87 +386,3 @@ def _check_in(document: Mapping[str, Any]) -> CheckIn:
             for each in document["acknowledgements"]
         ),
     )
-
-
-def _mentorship_document(mentorship: Mentorship) -> Doc:
-    document: Doc = {
-        field.name: value
-        for field in fields(mentorship)
-        if field.name not in ("mentorship_id", "facts")
-        and (value := getattr(mentorship, field.name)) is not None
-    }
-    document["_id"] = mentorship.mentorship_id
-    document["people"] = list(mentorship.participants)
-    document["facts"] = [_fact_document(fact) for fact in mentorship.facts]
-    return document
-
-
-def _mentorship(document: Mapping[str, Any]) -> Mentorship:
-    return Mentorship(
-        mentorship_id=document["_id"],
-        org_id=document["org_id"],
-        program_id=document["program_id"],
-        mentor_id=document["mentor_id"],
-        mentee_id=document["mentee_id"],
-        leader_id=document.get("leader_id"),
-        coordinator_id=document.get("coordinator_id"),
-        support_contact_id=document.get("support_contact_id"),
-        ended=document["ended"],
-        facts=tuple(_fact(each) for each in document.get("facts", ())),
-    )
-
-
-def _goal_document(goal: Goal) -> Doc:
-    document: Doc = {
-        field.name: value
-        for field in fields(goal)
-        if field.name not in ("goal_id", "facts", "measure")
-        and (value := getattr(goal, field.name)) is not None
-    }
-    document["_id"] = goal.goal_id
-    if goal.measure is not None:
-        document["measure"] = msgspec.to_builtins(goal.measure)
-    document["facts"] = [_fact_document(fact) for fact in goal.facts]
-    return document
-
-
-def _goal(document: Mapping[str, Any]) -> Goal:
-    measure = document.get("measure")
-    return Goal(
-        goal_id=document["_id"],
-        org_id=document["org_id"],
-        program_id=document["program_id"],
-        mentorship_id=document["mentorship_id"],
-        owner_id=document["owner_id"],
-        state=document["state"],
-        owner_role=document.get("owner_role"),
-        counterpart_id=document.get("counterpart_id"),
-        title=document["title"],
-        measure=msgspec.convert(measure, contract.Measure) if measure is not None else None,
-        proposal_id=document.get("proposal_id"),
-        facts=tuple(_fact(each) for each in document.get("facts", ())),
-    )
-
-
-def _fact_document(fact: Fact) -> Doc:
-    document: Doc = {"kind": fact.kind, "recorded": fact.recorded, "at": fact.at}
-    if fact.terms is not None:
-        document["terms"] = {
-            "every_days": fact.terms.every_days,
-            "time_zone": fact.terms.time_zone,
-            "due_at": fact.terms.due_at,
-        }
-    return document
-
-
-def _fact(document: Mapping[str, Any]) -> Fact:
-    terms = document.get("terms")
-    return Fact(
-        document["kind"], document["recorded"], document["at"], Terms(**terms) if terms is not None else None
-    )
-
-
-def _period(document: Mapping[str, Any] | None) -> Period | None:
-    if document is None:
-        return None
-    return Period(date.fromisoformat(document["period"]), document["expected_by"])
