@@ -837,10 +837,16 @@ class _Attempt:
             await intake._parked.bulk_write([InsertOne(document) for document in parking], session=session)
         if dead:
             now = self._intake._clock.now()
-            self._dead = [self._dead_letter(raw, reason, now) for raw, reason in dead]
-            await intake._dead_letters.bulk_write(
-                [InsertOne(document) for document in self._dead], session=session
+            documents = [self._dead_letter(raw, reason, now) for raw, reason in dead]
+            # Whoever folds a record anew, into another generation, finds it refused already.
+            done = await intake._dead_letters.bulk_write(
+                [
+                    UpdateOne({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
+                    for document in documents
+                ],
+                session=session,
             )
+            self._dead = [documents[index] for index in done.upserted_ids or {}]
 
     def _dead_letter(self, raw: ConsumerRecord | Doc, reason: str, now: datetime) -> Doc:
         tp = self._part.tp

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import structlog
 import uvicorn
@@ -41,6 +42,16 @@ DRAIN_S = 3.0
 Check = Callable[[], Awaitable[None]]
 
 
+class TakesIn(Protocol):
+    """An intake, or what stands for one: runs until cancelled, and tells how it goes."""
+
+    @property
+    def halted(self) -> bool: ...
+    @property
+    def caught_up_once(self) -> bool: ...
+    async def run(self, cluster_id: str) -> None: ...
+
+
 class NotReady(Exception):
     """Why a readiness check fails, in words for an operator."""
 
@@ -64,7 +75,7 @@ class Runtime:
             self.producer, [], topic_prefix=settings.topic_prefix, cluster=self.database["meta"]
         )
         self.leases = Leases(self.database["leases"], f"{settings.instance}/{os.getpid()}")
-        self.intake: Intake | None = None
+        self.intake: TakesIn | None = None
         self._prepare: list[Callable[[], Awaitable[None]]] = []
         self._workers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,7 +100,17 @@ class Runtime:
 
     def take_in(self, topics: Sequence[str], fold: Fold, *, max_batch: int = 2_000) -> Intake:
         """Fold these topics (`goals`, `checkins`, ...) by `fold`."""
-        self.intake = Intake(
+        intake = self.new_intake(topics, fold, max_batch=max_batch)
+        self.intake = intake
+        self.publisher.add(intake.dead_letters)
+        self.on_start(intake.make_indexes)
+        return intake
+
+    def new_intake(
+        self, topics: Sequence[str], fold: Fold, *, generation: str = "", max_batch: int = 2_000
+    ) -> Intake:
+        """An intake of these topics, to be run by who asks; `generation` as in `Intake`."""
+        return Intake(
             consumer=self.service,
             bootstrap=self.settings.kafka_bootstrap,
             topics=topics,
@@ -99,11 +120,9 @@ class Runtime:
             publisher=self.publisher,
             clock=self.clock,
             topic_prefix=self.settings.topic_prefix,
+            generation=generation,
             max_batch=max_batch,
         )
-        self.publisher.add(self.intake.dead_letters)
-        self.on_start(self.intake.make_indexes)
-        return self.intake
 
     def on_start(self, step: Callable[[], Awaitable[None]]) -> None:
         """Run `step` (indexes and the like; repeatable) before the first request."""

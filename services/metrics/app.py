@@ -10,7 +10,7 @@ from services.metrics.dashboard.session import Sessions
 from services.metrics.risks import Risks
 from services.metrics.settings import MetricsSettings
 from services.metrics.store import Folding, Generations, RiskStore, Store
-from services.metrics.stream import TOPICS, Projection
+from services.metrics.stream import TOPICS, LiveIntake, Projection
 from shared import asyncapi
 from shared import events as contract
 from shared.http import Readiness, create_app
@@ -26,7 +26,11 @@ def build(settings: MetricsSettings) -> FastAPI:
     store = Store(generations)
     risks = Risks(RiskStore(generations), runtime.clock)
     runtime.on_start(generations.load)
-    runtime.take_in(TOPICS, Projection(Folding(generations.live)))
+    runtime.publisher.add(runtime.database["dead_letters"])
+    runtime.intake = LiveIntake(
+        generations,
+        lambda live: runtime.new_intake(TOPICS, Projection(Folding(live)), generation=live.name),
+    )
     runtime.leased("risks", risks.run)
     streams = live.Live(settings, TOPICS)
     numbers = api.Numbers(store, risks, runtime.clock)

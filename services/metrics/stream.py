@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from pymongo.errors import PyMongoError
+
 from services.metrics.domain.fold import fold_checkins, fold_goals, fold_nudges, touched
-from services.metrics.store import Folding
-from shared.intake import Batch, Folded
+from services.metrics.store import Folding, Generation, Generations
+from shared.intake import Batch, Folded, Intake
 from shared.mongo import Session
+
+log = structlog.get_logger(__name__)
 
 TOPICS = ("goals", "checkins", "nudges")
 """Not support: requests for help are in no number, and the notifier's alone to read."""
+
+FOLLOW_S = 1.0
+"""How often a process looks whether another generation is live."""
 
 
 class Projection:
@@ -35,3 +46,52 @@ class Projection:
             changes = fold_nudges(batch.records)
         await self._store.write(changes, f"{batch.topic}/{batch.partition}", session)
         return Folded()
+
+
+class LiveIntake:
+    """The intake of whichever generation is live: reads and folds go over to another one together.
+
+    Delivery and failures are the intake's. While processes go over, one after the other within `FOLLOW_S`, each
+    generation has its own consumer group and offsets, so neither is folded twice nor skipped.
+    """
+
+    def __init__(self, generations: Generations, make: Callable[[Generation], Intake]) -> None:
+        self._generations = generations
+        self._make = make
+        self._intake: Intake | None = None
+        self._caught_up = False
+
+    @property
+    def halted(self) -> bool:
+        """Whether a partition stands still because its stored offset is out of range."""
+        return self._intake is not None and self._intake.halted
+
+    @property
+    def caught_up_once(self) -> bool:
+        """Whether all that stood in the assigned partitions at first has been folded."""
+        self._caught_up = self._caught_up or (self._intake is not None and self._intake.caught_up_once)
+        return self._caught_up
+
+    async def run(self, cluster_id: str) -> None:
+        """Consume until cancelled."""
+        while True:
+            intake = self._make(self._generations.live)
+            await intake.make_indexes()
+            self._intake = intake
+            running = asyncio.create_task(intake.run(cluster_id), name="intake of the live generation")
+            try:
+                while not await self._another():
+                    done, _ = await asyncio.wait([running], timeout=FOLLOW_S)
+                    if done:
+                        await running
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+            log.info("another generation is live", generation=self._generations.live.name)
+
+    async def _another(self) -> bool:
+        try:
+            return await self._generations.follow()
+        except PyMongoError as error:
+            log.warning("which generation is live is not known", error=repr(error))
+            return False

@@ -124,6 +124,10 @@ class System:
         """Wait until a service's process has ended; how it did, such as `was ended by SIGKILL`."""
         return await self._children[service].wait()
 
+    def environment(self) -> dict[str, str]:
+        """What the services are told by environment variables, for a command beside them."""
+        return self._surroundings.environment()
+
     def pid(self, service: str) -> int:
         """The process id of a service."""
         return self._children[service].pid
