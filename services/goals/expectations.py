@@ -67,6 +67,11 @@ class ExpectationsOfPairs:
                     *await self._superseding(kept.state, kept.state.agreed),
                     self._store.change_version(found, after, now=now, idem=idem, answer=answer),
                 )
+            elif idem is not None:
+                # Signing again changes nothing, but its key answers as before like any other.
+                await self._store.commit(
+                    self._store.change_version(found, after, now=now, idem=idem, answer=answer)
+                )
             return answer
 
         return await self._store.once(self._store.expectations, idem, self._clock.now(), work)

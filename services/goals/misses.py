@@ -83,6 +83,10 @@ class Deadlines:
                     self._batch = max(1, len(ids) // 4)
                     log.info("deadlines are decided fewer at a time", goals=self._batch)
                     continue
+                except PyMongoError:
+                    # It may have taken too long: goals can have very many check-ins.
+                    self._batch = max(1, len(ids) // 4)
+                    raise
                 self._batch = min(BATCH, self._batch * 2)
                 log.info("deadlines decided", goals=len(ids), writes=len(changes))
                 return len(ids) if changes else 0

@@ -77,6 +77,17 @@ class TestExpectations:
             "support_contact_id": "counsel",
         }
 
+    async def test_a_key_answers_as_before_also_where_signing_changed_nothing(
+        self, agreement: Agreement
+    ) -> None:
+        await agreement.proposed()
+        for by in ("mentor", "mentee"):
+            url, headers = f"{agreement.path}/1/agreements", {"Idempotency-Key": f"sign-{by}"}
+            first = await agreement.pair.as_(by).post(url, headers=headers)
+            again = await agreement.pair.as_(by).post(url, headers=headers)
+            assert (first.status_code, again.json()) == (200, first.json())
+            assert again.headers["idempotency-replayed"] == "true"
+
     async def test_a_new_version_leaves_the_old_one_in_force_until_both_have_signed(
         self, agreement: Agreement
     ) -> None:
