@@ -174,7 +174,7 @@ def _from_lapse(cadence: Cadence | None, lapsed: Period | None) -> Cadence | Non
     later = cadence.afterwards
     if later is None and isinstance(cadence.counted_from, datetime):
         later = cadence.counted_from
-    if later is not None and later > lapsed.expected_by:
+    if later is not None and later >= lapsed.expected_by:
         return replace(cadence, counted_from=later, afterwards=None)
     return replace(cadence, counted_from=lapsed, afterwards=None)
 
