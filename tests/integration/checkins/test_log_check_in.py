@@ -237,6 +237,10 @@ class TestTheRequestsOwnShape:
         body = {name: value for name, value in body.items() if value is not None}
         refused(await pair.as_("mentee").post(PATH, json=body), 422, pointed)
 
+    async def test_parameters_that_there_are_none_of_are_named(self, pair: Pair) -> None:
+        answer = await pair.as_("mentee").post(PATH, json=pair.check_in(), params={"dry_run": "true"})
+        refused(answer, 422, "dry_run")
+
     async def test_what_cannot_be_stored_as_text_is_pointed_at(self, pair: Pair) -> None:
         raw = json.dumps({"mentorship_id": "nowhere", "note": "a\ud800b"})
         answer = await pair.as_("mentee").post(
