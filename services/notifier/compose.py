@@ -22,13 +22,15 @@ from services.notifier.domain.kinds import KINDS
 from services.notifier.domain.mentorship import Mentorship
 from services.notifier.domain.person import Person, Recipient, Reminder
 from services.notifier.domain.reasons import World
+from services.notifier.domain.rhythm import MIDNIGHT
 from shared.links import CHECK_IN, Link, Links
+from shared.time import END_OF_DAY
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULT_LANGUAGE = "en"
 QUIET = "quiet"
 """The purpose of a link by which its holder gives one person quiet."""
-CHECK_IN_FOR = timedelta(days=7)
+ONE_TAP_FOR = timedelta(days=7)
 QUIET_FOR = timedelta(days=180)
 
 
@@ -47,7 +49,8 @@ class Message:
 class _Item:
     headline: str
     paragraphs: Sequence[str]
-    check_in_url: str | None
+    check_in_url: str | None = None
+    quiet_url: str | None = None
 
 
 @cache
@@ -96,15 +99,15 @@ class Composer:
         """The message that tells `told`; `names` are what people want to be called."""
         language = spoken(recipient.language)
         items = [self._item(language, person, recipient, r, world, names, now) for r in told]
-        return self._around(items, language, recipient, self._quiet_url(person, told, now), reminds=True)
+        return self._around(items, language, recipient, self._quiet_url(person, now), reminds=True)
 
     def notice(
         self, person: Person, recipient: Recipient, about: str, facts: Mapping[str, Any], now: datetime
     ) -> Message:
         """A message that is no reminder: `kinds/<about>.txt`, filled in with `facts`."""
         language = spoken(recipient.language)
-        item = _Item(*_parts(self._render(f"{language}/kinds/{about}.txt", facts)), None)
-        return self._around([item], language, recipient, self._quiet_url(person, (), now), reminds=False)
+        item = _Item(*_parts(self._render(f"{language}/kinds/{about}.txt", facts)))
+        return self._around([item], language, recipient, self._quiet_url(person, now), reminds=False)
 
     def lines(self, recipient: Recipient, template: str) -> list[str]:
         """The lines of a template without facts, in the recipient's language."""
@@ -141,7 +144,11 @@ class Composer:
         goal = world.goals.get(reminder.goal_id) if reminder.goal_id is not None else None
         facts = _facts(person.person_id, recipient, reminder, mentorship, goal, names)
         rendered = self._render(f"{language}/kinds/{reminder.kind}.txt", facts)
-        return _Item(*_parts(rendered), self._check_in_url(person, reminder, goal, now))
+        return _Item(
+            *_parts(rendered),
+            check_in_url=self._check_in_url(person, reminder, goal, now),
+            quiet_url=self._goal_quiet_url(person, reminder, now),
+        )
 
     def _check_in_url(
         self, person: Person, reminder: Reminder, goal: Goal | None, now: datetime
@@ -151,13 +158,19 @@ class Composer:
         )
         if not offered:
             return None
-        link = Link(CHECK_IN, person.org_id, person.person_id, reminder.goal_id, now + CHECK_IN_FOR)
+        link = Link(CHECK_IN, person.org_id, person.person_id, reminder.goal_id, now + ONE_TAP_FOR)
         return f"{self._checkins_url}/c/{self._links.token(link)}"
 
-    def _quiet_url(self, person: Person, told: Sequence[Reminder], now: datetime) -> str:
-        goals = {reminder.goal_id for reminder in told}
-        goal_id = goals.pop() if len(goals) == 1 else None
-        link = Link(QUIET, person.org_id, person.person_id, goal_id, now + QUIET_FOR)
+    def _goal_quiet_url(self, person: Person, reminder: Reminder, now: datetime) -> str | None:
+        if reminder.goal_id is None or not KINDS[reminder.kind].comes_again:
+            return None
+        return self._quiet_page(person, reminder.goal_id, now + ONE_TAP_FOR)
+
+    def _quiet_url(self, person: Person, now: datetime) -> str:
+        return self._quiet_page(person, None, now + QUIET_FOR)
+
+    def _quiet_page(self, person: Person, goal_id: str | None, expires: datetime) -> str:
+        link = Link(QUIET, person.org_id, person.person_id, goal_id, expires)
         return f"{self._notifier_url}/quiet/{self._links.token(link)}"
 
     def _render(self, template: str, context: Mapping[str, Any]) -> str:
@@ -198,7 +211,7 @@ def _facts(
     other = mentorship.mentee_id if person_id == mentorship.mentor_id else mentorship.mentor_id
     known = goal if goal is not None and goal.known else None
     owner_id = known.owner_id if known is not None else ""
-    due = known.due_at if known is not None else None
+    due_day, due_clock = _deadline(known, recipient)
     return {
         "outside": person_id not in roles,
         "title": known.title if known is not None else "",
@@ -212,7 +225,9 @@ def _facts(
         "as_role": reminder.as_role,
         "version": reminder.version,
         "says": reminder.says,
-        "due": None if due is None else recipient.rhythm.wall(due),
+        "missed": known is not None and known.state == "missed",
+        "due_day": due_day,
+        "due_clock": due_clock,
         "expected_on": _expected_on(reminder),
     }
 
@@ -220,3 +235,13 @@ def _facts(
 def _expected_on(reminder: Reminder) -> date | None:
     """The date of a check-in's period; only those kinds have one."""
     return date.fromisoformat(reminder.period) if reminder.kind.startswith("check_in") else None
+
+
+def _deadline(goal: Goal | None, recipient: Recipient) -> tuple[date | None, str]:
+    """The recipient's date and wall time of a goal's deadline; midnight is the end of the day before."""
+    if goal is None or goal.due_at is None:
+        return None, ""
+    wall = recipient.rhythm.wall(goal.due_at)
+    if wall.time() == MIDNIGHT:
+        return wall.date() - timedelta(days=1), END_OF_DAY
+    return wall.date(), wall.strftime("%H:%M")

@@ -30,6 +30,7 @@ class Kind:
         held_back: whether a request to renegotiate takes its place for a while.
         stale: when it is of no use any more.
         offers_check_in: whether its message links to the one-tap form.
+        comes_again: whether more of it follows about the same goal: its message offers quiet about that goal.
         urgent: help: exempt from absence, snooze, budget and holdout, and in no number.
     """
 
@@ -40,6 +41,7 @@ class Kind:
     held_back: bool = False
     stale: Stale = Stale.AFTER_A_WEEK
     offers_check_in: bool = False
+    comes_again: bool = False
     urgent: bool = False
 
 
@@ -55,12 +57,14 @@ KINDS = {
             held_back=True,
             stale=Stale.AFTER_EXPECTED_BY,
             offers_check_in=True,
+            comes_again=True,
         ),
         Kind(
             "check_in_lapsed",
             "at the lapse to the owner; 2 workdays later to the counterpart if none came",
             met_ends_it=True,
             offers_check_in=True,
+            comes_again=True,
         ),
         Kind(
             "goal_due_soon",
@@ -70,6 +74,7 @@ KINDS = {
             held_back=True,
             stale=Stale.AFTER_DUE_AT,
             offers_check_in=True,
+            comes_again=True,
         ),
         Kind(
             "goal_missed",
@@ -79,7 +84,11 @@ KINDS = {
         ),
         Kind("goal_met", "at once", of_revision=True),
         Kind("miss_withdrawn", "at the retraction, to those who were told of the miss"),
-        Kind("acknowledge_check_in", "1 workday after an owner's check-in, if not acknowledged"),
+        Kind(
+            "acknowledge_check_in",
+            "1 workday after an owner's check-in, if not acknowledged",
+            comes_again=True,
+        ),
         Kind("proposal_waiting", "at once", met_ends_it=True),
         Kind("dispute_waiting", "at once", of_revision=True),
         Kind(

@@ -64,6 +64,21 @@ class TestQuiet:
         assert back.status_code == 200
         assert (await office.as_("mor").get("/v1/recipients/mor")).json()["snoozes"] == []
 
+    async def test_is_given_about_one_goal_where_more_would_come(self, office: Office) -> None:
+        monday = await office.system.now()
+        pair = await office.pair("mor", "mia")
+        due = {"date": (monday + 2 * DAY).date().isoformat(), "time_zone": "UTC"}
+        goal_id = await pair.sets("mor", title="Write a plan", deadline=due, check_in_every_days=1)
+        await office.system.folded()
+        await office.system.move((monday + DAY).replace(hour=9))
+        mail = await office.mail("mor", "A check-in is due: Write a plan")
+        path = link(mail, "/quiet/")
+        assert path not in mail["List-Unsubscribe"], "that one is about everything"
+        done = await office.system.anonymous("notifier").post(path, data={"action": "goal"})
+        assert done.status_code == 200
+        (snooze,) = (await office.as_("mor").get("/v1/recipients/mor")).json()["snoozes"]
+        assert snooze["goal_id"] == goal_id
+
     async def test_is_given_for_good_by_a_mail_program_s_one_click(self, office: Office) -> None:
         mail = await office.mail("mor")
         path = re.sub(r"^<https?://[^/]+|>$", "", mail["List-Unsubscribe"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ OTHERS = sorted(languages() - {"en"})
 WORDS = Environment(loader=FileSystemLoader(TEMPLATES))  # noqa: S701 - read, and never rendered
 WORDS.filters["capitalize_first"] = str.capitalize
 PAIR = Pair(org_id="org", mentor_id="grace", mentee_id="ada")
+DUE = datetime(2026, 12, 18, 16, tzinfo=UTC)
 TITLE = 'Read "seven" <papers> & more'
 
 
@@ -35,11 +37,13 @@ def asked_by(template: str) -> set[str]:
     return meta.find_undeclared_variables(WORDS.parse(Path(TEMPLATES / template).read_text()))
 
 
-def message(kind: str, language: str, to: str = "ada", name: str | None = None, **more: object) -> Message:
+def message(
+    kind: str, language: str, to: str = "ada", name: str | None = None, due: datetime = DUE, **more: object
+) -> Message:
     """A message of one reminder of that kind."""
     known = goals.evolve(
         Goal(goal_id="g", org_id="org", program_id="p", mentorship_id=PAIR.mentorship_id),
-        PAIR.goal_set("g", title=TITLE),
+        PAIR.goal_set("g", title=TITLE, due_at=due),
         NOW,
     )
     reminder = Reminder(
@@ -125,3 +129,14 @@ def test_who_wants_a_language_that_there_is_not_is_spoken_to_in_english(
     wanted: str | None, language: str
 ) -> None:
     assert spoken(wanted) == language
+
+
+@pytest.mark.parametrize(
+    ("due", "words"),
+    [
+        (datetime(2026, 12, 18, 23, tzinfo=UTC), "Friday, 18 December 2026 at 24:00"),
+        (datetime(2026, 12, 18, 16, tzinfo=UTC), "Friday, 18 December 2026 at 17:00"),
+    ],
+)
+def test_the_end_of_a_day_is_told_as_that_day_s(due: datetime, words: str) -> None:
+    assert words in message("goal_due_soon", "en", due=due).text
