@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -119,32 +120,49 @@ class Live:
                     "check_in_every_days": terms.every,
                     "owner_id": step.owner,
                 }
-                return await self._as(step.by).post("/v1/goals", json=body)
+                return await self._post(step.by, "/v1/goals", body)
             case Revise():
                 return await self._revise(step)
             case Answer():
                 what = "accept" if step.accepts else "decline"
                 url = f"{self._url(step.goal)}/proposals/{self.ids[step.proposal]}/{what}"
-                return await self._as(step.by).post(url)
+                return await self._post(step.by, url)
             case Say():
                 said: Json = {"outcome": step.outcome}
                 if step.occurred_at is not None:
                     said["occurred_at"] = format_instant(step.occurred_at)
-                return await self._as(step.by).post(f"{self._url(step.goal)}/outcome", json=said)
+                return await self._post(step.by, f"{self._url(step.goal)}/outcome", said)
             case Dispute():
                 body = {"occurred_at": format_instant(step.occurred_at), "reason": "It was done."}
-                return await self._as(step.by).post(f"{self._url(step.goal)}/dispute", json=body)
+                return await self._post(step.by, f"{self._url(step.goal)}/dispute", body)
             case Rule():
                 what = "uphold" if step.upheld else "reject"
-                return await self._as(step.by).post(f"{self._url(step.goal)}/dispute/{what}")
+                return await self._post(step.by, f"{self._url(step.goal)}/dispute/{what}")
             case Log():
-                return await self._as(step.by, "checkins").post("/v1/checkins", json=self._check_in(step))
+                return await self._post(step.by, "/v1/checkins", self._check_in(step), "checkins")
             case Acknowledge():
                 url = f"/v1/checkins/{self.ids[step.check_in]}/acknowledgement"
-                return await self._as(step.by, "checkins").post(url)
+                return await self._post(step.by, url, service="checkins")
             case Turn():
                 what = {"paused": "pause", "resumed": "resume", "ended": "end"}[step.to]
-                return await self._hr().post(f"/v1/mentorships/{self.mentorship_id}/{what}")
+                return await self._sent(self._hr(), f"/v1/mentorships/{self.mentorship_id}/{what}")
+
+    async def _post(
+        self, person: str, url: str, body: Json | None = None, service: str = "goals"
+    ) -> httpx.Response:
+        return await self._sent(self._as(person, service), url, body)
+
+    async def _sent(self, client: httpx.AsyncClient, url: str, body: Json | None = None) -> httpx.Response:
+        """The answer, asked for again, as a careful client does, while a service has no time for it."""
+        headers = {"Idempotency-Key": uuid4().hex}
+
+        async def answered() -> httpx.Response | None:
+            answer = await client.post(url, json=body, headers=headers)
+            return answer if answer.status_code != 503 else None
+
+        found = await eventually(answered, seconds=20, every=1)
+        assert found is not None
+        return found
 
     async def _revise(self, step: Revise) -> httpx.Response:
         seen = await self._as(step.by).get(self._url(step.goal))
@@ -188,6 +206,7 @@ class Live:
                 now = await self.system.now()
                 self.model.time_passes(now, now)
                 answer = await self._hr().get(self._url(name))
+                assert answer.status_code == 200, answer.text
                 found = answer.json()
                 shown = {
                     "state": found["state"],

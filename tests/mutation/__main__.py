@@ -100,6 +100,8 @@ def tested(tree: Path, each: Break) -> Verdict:
         )
     except subprocess.TimeoutExpired:
         return Verdict(False, "(its tests hang)")
+    if "+ Timeout +" in done.stdout + done.stderr:
+        return Verdict(False, "(its tests hang)")
     if done.returncode == 1:
         return Verdict(True)
     if done.returncode == 0:
