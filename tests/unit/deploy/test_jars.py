@@ -44,6 +44,20 @@ class TestKafkaJars:
         remote.clear()
         assert jars.kafka_jars() == found
 
+    def test_it_is_said_what_is_fetched_and_that_it_was_checked(
+        self, remote: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        jars.kafka_jars()
+        assert capsys.readouterr().err.splitlines() == [
+            "fetching Apache Kafka 9.9 (0 MB, once)",
+            "fetched, and every jar is the one in the lock",
+        ]
+        jars.kafka_jars()
+        assert capsys.readouterr() == ("", "")
+
+    def test_two_clones_share_what_was_fetched(self, remote: dict[str, bytes], tmp_path: Path) -> None:
+        assert all(path.is_relative_to(tmp_path / "onbelay") for path in jars.kafka_jars())
+
     def test_one_that_is_not_the_locked_one_leaves_nothing(self, remote: dict[str, bytes]) -> None:
         remote["two"] = b"something else"
         with pytest.raises(BadJar, match="org.example:two:1.0"):
