@@ -24,6 +24,7 @@ from services.notifier.stream import PUBLISHES, READS, AgendaFold, Folds
 from services.notifier.targets import Targets
 from services.notifier.webhooks import api as webhooks
 from services.notifier.webhooks.fold import DeliveryFold
+from services.notifier.webhooks.manage import Webhooks
 from services.notifier.webhooks.notice import Notices
 from services.notifier.webhooks.outbound import Outbound
 from services.notifier.webhooks.store import Store as WebhookStore
@@ -120,7 +121,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             recipients.routes(use_cases),
             nudges.routes(store),
-            webhooks.routes(webhooks.Webhooks(endpoints, runtime.clock, targets, deliverer.wake)),
+            webhooks.routes(Webhooks(endpoints, runtime.clock, targets, deliverer.wake)),
             calendar.routes(calendars),
             scim.routes(
                 Users(

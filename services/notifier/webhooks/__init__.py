@@ -7,5 +7,8 @@ store      endpoints and deliveries in MongoDB
 fold       events to deliveries
 worker     deliveries to endpoints
 notice     the mail about an endpoint that was switched off
-api        `/v1/webhooks`
+manage     the use cases of `/v1/webhooks`
+shapes     what clients send
+shown      what they are told
+api        the routes
 """

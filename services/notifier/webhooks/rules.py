@@ -8,7 +8,8 @@ Source: Standard Webhooks 1.0, "Operational considerations".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import msgspec
@@ -193,3 +194,16 @@ def off_because(health: Health, outcome: Outcome, now: datetime) -> Literal["fai
         return "gone"
     since = health.failing_since
     return "failing" if since is not None and now - since >= OFF_AFTER else None
+
+
+def retry_after(text: str | None, now: datetime) -> timedelta | None:
+    """What a `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3); None when it asks for neither."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 9:
+        return timedelta(seconds=int(text))
+    try:
+        asked = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(asked.astimezone(UTC) - now, timedelta()) if asked.tzinfo is not None else None

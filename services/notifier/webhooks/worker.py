@@ -14,8 +14,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -32,6 +31,7 @@ from services.notifier.webhooks.rules import (
     Webhook,
     health_after,
     off_because,
+    retry_after,
 )
 from services.notifier.webhooks.store import Store
 from shared.aggregates import StaleWrite
@@ -184,7 +184,7 @@ class Deliverer:
         return made, Outcome(
             delivered=200 <= answered.status < 300,
             status=answered.status,
-            retry_after=_retry_after(answered.headers.get("retry-after"), _real_now()),
+            retry_after=retry_after(answered.headers.get("retry-after"), _real_now()),
         )
 
 
@@ -202,19 +202,6 @@ def _judged(webhook: Webhook, outcome: Outcome, now: datetime, domain_now: datet
         off_at=domain_now,
         version=webhook.version + 1,
     )
-
-
-def _retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """What a `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3)."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and len(text) < 9:
-        return timedelta(seconds=int(text))
-    try:
-        asked = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(asked.astimezone(UTC) - now, timedelta()) if asked.tzinfo is not None else None
 
 
 def _real_now() -> datetime:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from services.notifier.webhooks.rules import (
     AGAIN_AFTER,
     CIRCUIT_AFTER,
@@ -17,6 +19,7 @@ from services.notifier.webhooks.rules import (
     ended,
     health_after,
     off_because,
+    retry_after,
     wants,
 )
 from shared import events as contract
@@ -154,3 +157,23 @@ class TestAnEndpoint:
 
 def test_the_schedule_spans_three_days() -> None:
     assert timedelta(days=3) <= sum(AGAIN_AFTER, timedelta()) < timedelta(days=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("120", timedelta(minutes=2)),
+        ("0", timedelta()),
+        ("Mon, 02 Nov 2026 09:05:00 GMT", timedelta(minutes=5)),
+        ("Mon, 02 Nov 2026 08:00:00 GMT", timedelta()),
+        ("-5", None),
+        ("9" * 40, None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_endpoint_says_when_to_come_back_in_seconds_or_by_a_date(
+    text: str | None, asked: timedelta | None
+) -> None:
+    assert retry_after(text, NOW) == asked
