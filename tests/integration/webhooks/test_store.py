@@ -125,7 +125,7 @@ class TestAClaim:
     ) -> None:
         first, second = stores
         webhook, _ = await begun(first)
-        mine = await claimed(first, webhook)
+        mine = await claimed(first, webhook, datetime.now(UTC))
         later = datetime.now(UTC) + timedelta(seconds=1)
         await second.take_up_again()
         assert await first.claim(webhook.webhook_id, later) is None
