@@ -270,7 +270,7 @@ class TestWhoCalls:
             token(exp=int(time.time()) - 1),
             token(exp=None),
             token(exp="soon"),
-            token(nbf=int(time.time()) + 60),
+            token(nbf=int(time.time()) + 3_000),
             token(sub="a@b.example"),
             token(sub="system"),
             token(sub=7),  # type: ignore[arg-type]
