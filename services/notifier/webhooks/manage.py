@@ -11,7 +11,7 @@ import msgspec
 
 from services.notifier.targets import Targets
 from services.notifier.webhooks import shown
-from services.notifier.webhooks.rules import EVENT_TYPES, OLD_SECRET_FOR, TEST_TYPE, Delivery, Webhook
+from services.notifier.webhooks.rules import EVENT_TYPES, TEST_TYPE, Delivery, Webhook, rotated
 from services.notifier.webhooks.shapes import WebhookIn, WebhookPatch
 from services.notifier.webhooks.signature import new_secret
 from services.notifier.webhooks.store import NO_WEBHOOK, Store
@@ -102,17 +102,11 @@ class Webhooks:
             raise NotFound(NO_WEBHOOK)
 
     async def rotate(self, caller: Caller, webhook_id: str, idem: Idem | None) -> Answer:
-        """A new secret, told this once; the one before it signs, too, for a day."""
+        """A new secret, told this once; those before it sign, too, for a day each."""
         secret = new_secret()
 
         def change(known: Webhook) -> Webhook:
-            return msgspec.structs.replace(
-                known,
-                secret=secret,
-                old_secret=known.secret,
-                old_secret_until=self.clock.now() + OLD_SECRET_FOR,
-                version=known.version + 1,
-            )
+            return rotated(known, secret, self.clock.now())
 
         def answer(after: Webhook) -> Answer:
             return Answer(200, {**shown.webhook(after), "secret": secret}, {"ETag": etag(after.version)})

@@ -1,6 +1,6 @@
 """What is delivered to whom, when it is tried again, and when an endpoint is left alone. No clock, no I/O.
 
-All instants here are of the real clock but those that users see: `created_at`, `off_at`, `at`, `old_secret_until`.
+All instants here are of the real clock but those that users see: `created_at`, `off_at`, `at`, `until`.
 
 Source: Standard Webhooks 1.0, "Operational considerations".
 """
@@ -54,6 +54,8 @@ THROTTLING = frozenset({429, 502, 504})
 GONE = 410
 
 OLD_SECRET_FOR = timedelta(hours=24)
+OLD_SECRETS = 5
+"""Each is one more signature in a header."""
 ANSWER_KEPT_BYTES = 1024
 TRIES_KEPT = 20
 
@@ -75,6 +77,13 @@ class Health(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.open_until is not None and self.open_until > now
 
 
+class OldSecret(Struct, frozen=True, kw_only=True):
+    """A secret that was rotated away, and until when it signs, too."""
+
+    secret: str
+    until: datetime
+
+
 class Webhook(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An endpoint. `version` is that of what users see of it; `off_because` tells who or what switched it off."""
 
@@ -87,18 +96,15 @@ class Webhook(Struct, frozen=True, kw_only=True, omit_defaults=True):
     off_because: Literal["failing", "gone", "asked"] | None = None
     off_at: datetime | None = None
     secret: str
-    old_secret: str | None = None
-    old_secret_until: datetime | None = None
+    old_secrets: tuple[OldSecret, ...] = ()
     created_at: datetime
     created_by: str
     version: int = 1
     health: Health = Health()
 
     def secrets(self, now: datetime) -> tuple[str, ...]:
-        """Those that sign at a domain instant: the present one, and for a day the one before it."""
-        if self.old_secret is None or self.old_secret_until is None or self.old_secret_until <= now:
-            return (self.secret,)
-        return (self.secret, self.old_secret)
+        """Those that sign at a domain instant: the present one, and for a day each that was before it."""
+        return (self.secret, *(old.secret for old in self.old_secrets if old.until > now))
 
 
 class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -142,6 +148,15 @@ class Outcome(Struct, frozen=True, kw_only=True):
     delivered: bool
     status: int | None = None
     retry_after: timedelta | None = None
+
+
+def rotated(webhook: Webhook, secret: str, now: datetime) -> Webhook:
+    """The endpoint with a new secret."""
+    old = OldSecret(secret=webhook.secret, until=now + OLD_SECRET_FOR)
+    kept = [each for each in webhook.old_secrets if each.until > now]
+    return msgspec.structs.replace(
+        webhook, secret=secret, old_secrets=(old, *kept)[:OLD_SECRETS], version=webhook.version + 1
+    )
 
 
 def wants(webhook: Webhook, org_id: str, event_type: str) -> bool:

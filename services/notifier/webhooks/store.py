@@ -31,7 +31,7 @@ MAX_WEBHOOK_BYTES = 4 * 1024 * 1024
 """Room for the answers of a day: thousands of deliveries may be asked for again after a long outage."""
 NO_WEBHOOK = "There is no such webhook."
 _SEEN = ("url", "event_types", "description", "enabled", "off_because", "off_at", "version")
-_SECRET = ("secret", "old_secret", "old_secret_until")
+_SECRET = ("secret", "old_secrets")
 
 
 class Store:

@@ -20,6 +20,7 @@ from services.notifier.webhooks.rules import (
     health_after,
     off_because,
     retry_after,
+    rotated,
     wants,
 )
 from shared import events as contract
@@ -149,10 +150,19 @@ class TestAnEndpoint:
         assert health_after(Health(), REFUSED, NOW).open_until is None
 
     def test_signs_with_the_old_secret_too_until_its_day_is_over(self) -> None:
-        rotated = webhook(old_secret="whsec_b2xk", old_secret_until=NOW + timedelta(hours=24))
-        assert rotated.secrets(NOW) == ("whsec_bmV3", "whsec_b2xk")
-        assert rotated.secrets(NOW + timedelta(hours=24)) == ("whsec_bmV3",)
-        assert webhook().secrets(NOW) == ("whsec_bmV3",)
+        once = rotated(webhook(secret="old"), "new", NOW)
+        assert once.secrets(NOW) == ("new", "old")
+        assert once.secrets(NOW + timedelta(hours=24) - timedelta(milliseconds=1)) == ("new", "old")
+        assert once.secrets(NOW + timedelta(hours=24)) == ("new",)
+        assert webhook(secret="old").secrets(NOW) == ("old",)
+
+    def test_that_is_rotated_again_at_once_keeps_each_for_its_day(self) -> None:
+        hour = timedelta(hours=1)
+        twice = rotated(rotated(webhook(secret="a"), "b", NOW), "c", NOW + hour)
+        assert twice.secrets(NOW + hour) == ("c", "b", "a")
+        assert twice.secrets(NOW + 24 * hour) == ("c", "b")
+        thrice = rotated(twice, "d", NOW + 26 * hour)
+        assert [old.secret for old in thrice.old_secrets] == ["c"]
 
 
 def test_the_schedule_spans_three_days() -> None:
