@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from services.goals import shown
 from services.goals.access import NO_MENTORSHIP, require_reader
 from services.goals.domain import mentorship as m
 from services.goals.domain import pause as pauses
+from services.goals.domain.evidence import CheckIn
 from services.goals.domain.goal import Fact as GoalFact
 from services.goals.domain.goal import Goal
 from services.goals.domain.mentorship import Mentorship
@@ -115,34 +116,37 @@ class Mentorships:
     async def pause(self, caller: Caller, mentorship_id: str, idem: Idem | None) -> Answer:
         """Nothing is missed, lapses or nudges from now on."""
 
-        def of_goal(goal: Kept[Goal], before: Mentorship, now: datetime) -> Sequence[GoalFact] | None:
+        def of_goal(
+            goal: Goal, check_ins: Sequence[CheckIn], before: Mentorship, now: datetime
+        ) -> Sequence[GoalFact] | None:
             # No facts, but what falls due from now on is not to be decided.
-            return [] if goal.state.state == "active" else None
+            return [] if goal.state == "active" else None
 
-        return await self._turn(caller, mentorship_id, idem, m.pause, _plain(of_goal))
+        return await self._turn(caller, mentorship_id, idem, m.pause, of_goal)
 
     async def resume(self, caller: Caller, mentorship_id: str, idem: Idem | None) -> Answer:
         """It goes on: deadlines move by the days paused."""
 
-        async def of_goal(
-            goal: Kept[Goal], before: Mentorship, now: datetime, session: Session
+        def of_goal(
+            goal: Goal, check_ins: Sequence[CheckIn], before: Mentorship, now: datetime
         ) -> Sequence[GoalFact] | None:
-            if goal.state.state != "active" and not goal.state.open_proposals:
+            if goal.state != "active" and not goal.open_proposals:
                 return None
             assert before.paused_at is not None  # noqa: S101 - `resume` has made sure that it was paused
-            check_ins = await self._store.check_ins(goal.state.goal_id, session)
-            return pauses.resume(goal.state, before.paused_at, check_ins, grace=self._rules.grace, now=now)
+            return pauses.resume(goal, before.paused_at, check_ins, grace=self._rules.grace, now=now)
 
         return await self._turn(caller, mentorship_id, idem, m.resume, of_goal)
 
     async def end(self, caller: Caller, mentorship_id: str, idem: Idem | None) -> Answer:
         """It is over: what is proposed is withdrawn, active goals are dropped once their check-ins are in."""
 
-        def of_goal(goal: Kept[Goal], before: Mentorship, now: datetime) -> Sequence[GoalFact] | None:
-            facts = pauses.end(goal.state, now)
-            return facts if facts or goal.state.state == "active" else None
+        def of_goal(
+            goal: Goal, check_ins: Sequence[CheckIn], before: Mentorship, now: datetime
+        ) -> Sequence[GoalFact] | None:
+            facts = pauses.end(goal, now)
+            return facts if facts or goal.state == "active" else None
 
-        return await self._turn(caller, mentorship_id, idem, m.end, _plain(of_goal))
+        return await self._turn(caller, mentorship_id, idem, m.end, of_goal)
 
     async def _turn(
         self,
@@ -152,7 +156,11 @@ class Mentorships:
         decide: Callable[[Mentorship, datetime], list[m.Fact]],
         of_goal: _OfGoal,
     ) -> Answer:
-        """Store a turn of a mentorship and what it does to its goals, in one transaction."""
+        """Store a turn of a mentorship and what it does to its goals, in one transaction.
+
+        Every active goal is written, also where nothing happens to it: that excludes what is decided about it
+        at the same moment.
+        """
 
         async def work() -> Answer:
             answers: list[Answer] = []
@@ -171,14 +179,15 @@ class Mentorships:
                         kept, facts, now=now, idem=idem, answer=answers[0], roomy=True
                     )
                 ]
-                for goal in await self._store.goals_of(caller.org_id, mentorship_id, session):
-                    goal_facts = await of_goal(goal, kept.state, now, session)
-                    if goal_facts is None:
-                        continue
-                    check_ins = await self._store.check_ins(goal.state.goal_id, session)
-                    changes.append(
-                        self._store.change_goal(goal, goal_facts, after, check_ins, now=now, roomy=True)
-                    )
+                goals = await self._store.goals_of(caller.org_id, mentorship_id, session)
+                reported = await self._store.check_ins_of((goal.state.goal_id for goal in goals), session)
+                for goal in goals:
+                    check_ins = reported.get(goal.state.goal_id, [])
+                    goal_facts = of_goal(goal.state, check_ins, kept.state, now)
+                    if goal_facts is not None:
+                        changes.append(
+                            self._store.change_goal(goal, goal_facts, after, check_ins, now=now, roomy=True)
+                        )
                 return changes
 
             await self._store.in_transaction(write)
@@ -197,18 +206,8 @@ class Mentorships:
         return any(goal.state.owner_id == mentorship.leader_id and goal.state.undecided for goal in goals)
 
 
-_OfGoal = Callable[[Kept[Goal], Mentorship, datetime, Session], Awaitable[Sequence[GoalFact] | None]]
-
-
-def _plain(
-    of_goal: Callable[[Kept[Goal], Mentorship, datetime], Sequence[GoalFact] | None],
-) -> _OfGoal:
-    async def called(
-        goal: Kept[Goal], before: Mentorship, now: datetime, session: Session
-    ) -> Sequence[GoalFact] | None:
-        return of_goal(goal, before, now)
-
-    return called
+_OfGoal = Callable[[Goal, Sequence[CheckIn], Mentorship, datetime], Sequence[GoalFact] | None]
+"""What a turn does to a goal, given its check-ins and the mentorship before; None: it is not even written."""
 
 
 def _answer(state: Mentorship, status: int = 200) -> Answer:

@@ -235,7 +235,7 @@ class Store:
     ) -> dict[str, Kept[Mentorship]]:
         """Mentorships of any organization."""
         found = self.mentorships.collection.find({"_id": {"$in": sorted(set(ids))}}, session=session)
-        return {doc["_id"]: Kept(doc, _convert(doc, Mentorship)) async for doc in found}
+        return {doc["_id"]: Kept(doc, _convert(doc, Mentorship)) for doc in await found.to_list(None)}
 
     async def mentorship_ids_of(self, org_id: str, person_id: str) -> list[str]:
         """The mentorships that a person takes part in."""
@@ -318,7 +318,7 @@ class Store:
     async def goals_by_id(self, ids: Iterable[str], session: Session | None = None) -> dict[str, Kept[Goal]]:
         """Goals of any organization."""
         found = self.goals.collection.find({"_id": {"$in": sorted(set(ids))}}, session=session)
-        return {doc["_id"]: Kept(doc, _convert(doc, Goal)) async for doc in found}
+        return {doc["_id"]: Kept(doc, _convert(doc, Goal)) for doc in await found.to_list(None)}
 
     async def goals_of(
         self, org_id: str, mentorship_id: str, session: Session | None = None
@@ -441,7 +441,7 @@ class Store:
         """All check-ins on some goals."""
         grouped: dict[str, list[CheckIn]] = {}
         found = self._check_ins.find({"goal_id": {"$in": sorted(set(goal_ids))}}, session=session)
-        async for doc in found:
+        for doc in await found.to_list(None):
             grouped.setdefault(doc["goal_id"], []).append(_convert({**doc, "id": doc["_id"]}, CheckIn))
         return grouped
 
