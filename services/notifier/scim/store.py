@@ -2,7 +2,7 @@
 
     scim_users  one per (organization, user): {_id, org_id, person_id, user_name, user, created_at, changed_at, v}
 
-`user_name` is in lower case, since it is compared so; `user` is what the client provided.
+`user_name` is the name as it is compared; `user` is what the client provided.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
@@ -80,14 +81,16 @@ class Store:
         found = await self._users.find_one({"_id": id, "org_id": org_id})
         return None if found is None else _stored(found)
 
-    async def named(self, org_id: str, user_name: str) -> Stored | None:
-        """The user of a name, whatever its case."""
-        found = await self._users.find_one({"org_id": org_id, "user_name": user_name.lower()})
-        return None if found is None else _stored(found)
-
-    async def all(self, org_id: str) -> AsyncIterator[Stored]:
-        """All users of an organization, in the order of their making."""
-        async for found in self._users.find({"org_id": org_id}).sort("_id", ASCENDING):
+    async def some(
+        self, org_id: str, *, user_name: str | None = None, person_id: str | None = None
+    ) -> AsyncIterator[Stored]:
+        """The users of an organization, of that name (whatever its case) or person, in the order of their making."""
+        wanted: Doc = {"org_id": org_id}
+        if user_name is not None:
+            wanted["user_name"] = _compared(user_name)
+        if person_id is not None:
+            wanted["person_id"] = person_id
+        async for found in self._users.find(wanted).sort("_id", ASCENDING):
             yield _stored(found)
 
     async def page(self, org_id: str, skip: int, limit: int) -> tuple[int, list[Stored]]:
@@ -113,12 +116,17 @@ class Store:
         await self._users.delete_many(wanted, session=session)
 
 
+def _compared(name: str) -> str:
+    """A name as it is compared: without its case, composed (RFC 8265's UsernameCaseMapped, in the main)."""
+    return normalize("NFC", normalize("NFC", name).lower())
+
+
 def _document(stored: Stored) -> Doc:
     return {
         "_id": stored.id,
         "org_id": stored.org_id,
         "person_id": stored.person_id,
-        "user_name": str(stored.user["userName"]).lower(),
+        "user_name": _compared(str(stored.user["userName"])),
         "user": dict(stored.user),
         "created_at": stored.created_at,
         "changed_at": stored.changed_at,

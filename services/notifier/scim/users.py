@@ -18,10 +18,12 @@ from scim2_models import (
     Meta,
     NotFoundException,
     PatchOp,
+    ScimFilter,
     SearchRequest,
     UniquenessException,
 )
 from scim2_models import User as FullUser
+from scim2_models.path.expressions import Comparison
 
 from services.notifier.domain.person import Person
 from services.notifier.domain.recipients import deleted
@@ -85,11 +87,9 @@ class Users:
             total, rows = await self.store.page(org_id, skip, count)
             page = [self._shown(row) for row in rows]
         else:
-            matching = [
-                user
-                for user in [self._shown(stored) async for stored in self.store.all(org_id)]
-                if request.filter is None or request.filter.match(user)
-            ]
+            wanted = request.filter
+            candidates = [self._shown(stored) async for stored in self.store.some(org_id, **_keys(wanted))]
+            matching = [user for user in candidates if wanted is None or wanted.match(user)]
             found = request.sort(matching)
             total, page = len(found), found[skip : skip + count]
         return ListResponse[User](
@@ -181,6 +181,17 @@ class Users:
             location=f"{self.base_url}/Users/{stored.id}",
         )
         return user
+
+
+def _keys(wanted: ScimFilter[User] | None) -> dict[str, str]:
+    """What of a filter the store can find by an index: providers ask for one user by name before all they do."""
+    ast = wanted.ast if wanted is not None else None
+    if not isinstance(ast, Comparison) or ast.op != "eq" or not isinstance(ast.value, str):
+        return {}
+    name = "" if ast.attr_path.sub_attr else ast.attr_path.attr.lower()
+    if name == "username":
+        return {"user_name": ast.value}
+    return {"person_id": ast.value} if name == "externalid" else {}
 
 
 async def _unique(write: Awaitable[T]) -> T:

@@ -155,6 +155,8 @@ class TestAUser:
         for text in (
             'userName eq "ADA@example.com"',
             'externalId eq "ada"',
+            'urn:ietf:params:scim:schemas:core:2.0:User:userName eq "ada@example.com"',
+            f'id eq "{user["id"]}"',
             'emails[type eq "work" and value co "ada"]',
             'userName sw "a" and active ne false',
         ):
