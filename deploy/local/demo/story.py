@@ -26,7 +26,7 @@ REMINDERS = {
 }
 DONE_ANYWAY = frozenset({"acknowledged", "checked_in", "closed", "met"})
 """Why a reminder was not needed any more: no line of the story, or they would drown it."""
-BECAUSE = {"late_evidence": "it was done in time after all", "dispute_upheld": "the dispute was upheld"}
+BECAUSE = {"late_evidence": "done in time after all", "dispute_upheld": "the dispute was upheld"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class TestLines:
                 events.GoalMissRetracted(
                     **OF_OWNER, due_at=DUE, missed_at=DUE, retracted_at=DUE, because="late_evidence"
                 ),
-                "the miss of Ben's “Read seven papers” is taken back: it was done in time after all",
+                "the miss of Ben's “Read seven papers” is taken back: done in time after all",
             ),
             (events.MentorshipPaused(**PAIR.common, at=DUE), "the mentorship of Mara and Ben pauses"),
             (nudge(), "  → to Ben: “Read seven papers” was missed"),
