@@ -205,6 +205,7 @@ async def story(system: System) -> Story:
     made = Story(system)
     await made.begin()
     for author, other in (("mentee", "mentor"), ("mentor", "mentee")):
+        await made.be_provided(author)
         await made.be_reachable(author)
         await made.agree(author, other, sign=True)
         goal_id = (await made.set_goal(author))["goal_id"]

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.time import end_of_day, parse_instant
+from tests.conftest import NewSystem
 from tests.integration.checkins.world import Pair
 from tests.support.polling import eventually
 from tests.support.system import System
@@ -137,6 +138,28 @@ async def test_a_check_in_lapses_once_for_each_period_in_which_none_came(
         "missed and revived": [8, 11],
         "in a pause": [11],
     }
+
+
+async def test_who_dies_meanwhile_decides_each_period_once_all_the_same(new_system: NewSystem) -> None:
+    """Nineteen days to make up, each an instant of its own, and a service that is killed again and again."""
+    system = await new_system(("goals", "checkins"))
+    morning = (await system.now() + DAY).replace(hour=9, minute=0, second=0, microsecond=0)
+    weeks = Weeks(system, await system.move(morning))
+    pairs = [await Pair(system).begin() for _ in range(3)]
+    names = {f"goal {number}": pair for number, pair in enumerate(pairs * 2)}
+    for name, pair in names.items():
+        await weeks.set(name, pair, check_in_every_days=1)
+    await system.folded()
+    await weeks.day(20)
+    for _ in range(2):
+        system.kill("checkins")
+        await system.ended("checkins")
+        await system.start("checkins")
+
+    async def all_made_up() -> bool:
+        return await weeks.lapsed(*pairs) == {name: list(range(1, 20)) for name in names}
+
+    await eventually(all_made_up, seconds=40, every=0.5)
 
 
 async def lapsed_to(weeks: Weeks, pair: Pair, *, silent: int, within: int) -> bool:
