@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -147,6 +148,20 @@ class TestWithoutATerminal:
         assert "the program: goals.met is 1, expected 2" in ended.told
         assert "the program: follow_through is 1.000, expected –" in ended.told
         assert "2 numbers differ" in ended.told
+        assert not processes_of(tmp_path)
+
+    async def test_interrupted_it_stops_everything_and_says_so(self, tmp_path: Path) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *command(tmp_path / "stack", short(tmp_path)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        while b"Week 1" not in await process.stdout.readline():
+            assert not process.stdout.at_eof()
+        assert processes_of(tmp_path / "stack" / "mongo")
+        process.send_signal(signal.SIGINT)
+        told = (await process.communicate())[0].decode()
+        assert process.returncode == 130
+        assert told.rstrip().endswith("stopping")
         assert not processes_of(tmp_path)
 
     async def test_a_file_that_is_no_program_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
