@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local import folder as module
 from deploy.local import ports
-from deploy.local.folder import Folder, InUse, PortTaken
+from deploy.local.folder import Folder, InUse, NotAStack, PortTaken
 
 
 @pytest.fixture
@@ -61,6 +61,35 @@ class TestLock:
             pass
         with folder.locked():
             pass
+
+
+class TestAFreshOne:
+    def test_what_an_earlier_stack_left_is_removed_and_nothing_else(self, folder: Folder) -> None:
+        with folder.locked():
+            folder.describe({"pids": {}})
+            folder.ports(free=True)
+            folder.issuer()
+            for part in (folder.kafka, folder.mongo, folder.mail, folder.logs):
+                (part / "deep").mkdir(parents=True)
+        (folder.path / "notes").write_text("mine")
+        with folder.locked(fresh=True):
+            assert {path.name for path in folder.path.iterdir()} == {"lock", "notes"}
+
+    def test_one_that_runs_is_not_emptied(self, folder: Folder) -> None:
+        with folder.locked():
+            folder.issuer()
+            with pytest.raises(InUse), Folder(folder.path).locked(fresh=True):
+                pass
+            assert folder.keys.is_dir()
+
+    def test_a_folder_of_something_else_is_not_emptied(self, folder: Folder) -> None:
+        letter = folder.mail / "letter"
+        letter.parent.mkdir()
+        letter.write_text("mine")
+        with pytest.raises(NotAStack, match="holds something else"), folder.locked(fresh=True):
+            pass
+        assert letter.read_text() == "mine"
+        assert not (folder.path / "lock").exists()
 
 
 class TestDescription:
