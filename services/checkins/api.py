@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import Field, model_validator
 
+from services.checkins.answers import CheckInOut, CheckInsOut, LoggedOut
 from services.checkins.domain.check_in import Help, LogCheckIn
 from services.checkins.logbook import Logbook
 from services.checkins.plain import plain_command
@@ -102,6 +103,7 @@ def routes(logbook: Logbook) -> Router:
         PATH,
         scopes=[PARTICIPATE],
         status_code=201,
+        answers=LoggedOut,
         refusals=(404, 409),
         thin=Thin(plain_command, logbook.log),
     )
@@ -137,7 +139,7 @@ def routes(logbook: Logbook) -> Router:
             id_field="checkin_id",
         )
 
-    @router.get(PATH, scopes=[PARTICIPATE, PROGRAMS])
+    @router.get(PATH, scopes=[PARTICIPATE, PROGRAMS], answers=CheckInsOut)
     async def list_check_ins(
         filters: Annotated[CheckInFilters, Query()], page: Page, caller: Caller
     ) -> Reply:
@@ -154,12 +156,17 @@ def routes(logbook: Logbook) -> Router:
             page,
         )
 
-    @router.get(f"{PATH}/{{checkin_id}}", scopes=[PARTICIPATE, PROGRAMS], refusals=(404,))
+    @router.get(f"{PATH}/{{checkin_id}}", scopes=[PARTICIPATE, PROGRAMS], answers=CheckInOut, refusals=(404,))
     async def read_check_in(checkin_id: str, caller: Caller) -> Answer:
         """A check-in, with its private words for those who may read them."""
         return await logbook.read(caller, checkin_id)
 
-    @router.post(f"{PATH}/{{checkin_id}}/acknowledgement", scopes=[PARTICIPATE], refusals=(404, 409))
+    @router.post(
+        f"{PATH}/{{checkin_id}}/acknowledgement",
+        scopes=[PARTICIPATE],
+        answers=CheckInOut,
+        refusals=(404, 409),
+    )
     async def acknowledge_check_in(
         checkin_id: str, body: AcknowledgementIn, caller: Caller, idem: Idem | None
     ) -> Answer:

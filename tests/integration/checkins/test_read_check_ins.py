@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 from shared.ids import uuid7
@@ -144,3 +145,26 @@ class TestOne:
         seen = await pair.as_("mentee").get(url)
         again = await pair.as_("mentee").get(url, headers={"If-None-Match": seen.headers["etag"]})
         assert again.status_code == 304
+
+
+class TestDescription:
+    async def test_answers_are_what_openapi_says_of_them(self, system: System) -> None:
+        pair = await Pair(system).begin()
+        document = (await pair.system.anonymous("checkins").get("/openapi.json")).json()
+
+        def fits(answer: httpx.Response, path: str, method: str) -> None:
+            described = document["paths"][path][method]["responses"][str(answer.status_code)]
+            schema = described["content"]["application/json"]["schema"]
+            validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+            validator.validate(answer.json())
+            assert not validator.is_valid({})
+
+        mentee, url = pair.as_("mentee"), f"{PATH}/{(await pair.logs('mentor'))['checkin_id']}"
+        asked = pair.check_in(help={"text": "Which next?"}, feeling="ok", confidence=3)
+        fits(await mentee.post(PATH, json=asked), PATH, "post")
+        sensitive = pair.check_in(sensitive=True)
+        fits(await pair.integration("mentee").post(PATH, json=sensitive), PATH, "post")
+        fits(await mentee.get(PATH, params={"limit": 2}), PATH, "get")
+        fits(await mentee.get(url), f"{PATH}/{{checkin_id}}", "get")
+        answer = await mentee.post(f"{url}/acknowledgement", json={"comment": "Good."})
+        fits(answer, f"{PATH}/{{checkin_id}}/acknowledgement", "post")
