@@ -139,7 +139,7 @@ class TestVerify:
         mongo = Mongo.connect(own.mongo)
         try:
             database = own.database(mongo, "metrics")
-            live = (await database["meta"].find_one({"_id": "generations"}))["live"]
+            live = (await database["meta"].find_one({"_id": "generations"})).get("live", "")
             touched = await database[f"{live}goals"].find_one_and_update(
                 {"org_id": org}, {"$set": {"due_at": None, "title": "Another"}}
             )
