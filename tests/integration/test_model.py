@@ -23,7 +23,7 @@ from shared.mongo import Mongo
 from tests.model import cadence
 from tests.model.histories import Drawn, Seeded
 from tests.model.live import Live, clear_of
-from tests.model.numbers import by, numbers, of_goal
+from tests.model.numbers import by, engaged, numbers, of_goal
 from tests.model.steps import Told
 from tests.support.polling import eventually
 from tests.support.system import System
@@ -34,8 +34,9 @@ HISTORIES = int(os.environ.get("ONBELAY_FUZZ_HISTORIES", "2"))
 ROUNDS = int(os.environ.get("ONBELAY_FUZZ_ROUNDS", "12"))
 DECISIONS = 2
 SEED = os.environ.get("ONBELAY_FUZZ_SEED", "1")
-SPAN = ("scope", "id", "from", "to", "as_of", "people", "engaged", "engaged_share")
+SPAN = ("scope", "id", "from", "to", "as_of")
 WITHHELD = {"withheld": "fewer than 5 people"}
+PEOPLE = 6
 TIGHT = timedelta(seconds=25)
 """After so much of a round nobody begins anything: what is decided soon must not come in between."""
 
@@ -71,7 +72,7 @@ class TestHistories:
                 await told_the_same(system, history, end)
             await follower.caught_up("metrics")
             for history in histories:
-                await counted_the_same(system, history, begin.date() - timedelta(days=8), end)
+                await counted_the_same(system, history, begin.date(), end.date())
 
 
 class Follower:
@@ -207,10 +208,9 @@ def renamed(live: Live, told: list[Told]) -> list[Told]:
     ]
 
 
-async def counted_the_same(system: System, history: History, first: date, end: datetime) -> None:
+async def counted_the_same(system: System, history: History, begin: date, last: date) -> None:
     """Metrics answers what the model counts: of goals, mentorships, people and the organization."""
-    last = end.date()
-    middle = first + (last - first) / 2
+    first, middle = begin - timedelta(days=8), begin + (last - begin) / 2
     for window in ((first, last, last), (middle, last, last), (first, last, middle)):
         for live, told in zip(history.mentorships, history.told, strict=True):
             await _same(system, history, "mentorships", live.mentorship_id, numbers(told, *window), window)
@@ -218,8 +218,11 @@ async def counted_the_same(system: System, history: History, first: date, end: d
                 await _same(system, history, "goals", goal, numbers(of_goal(told, goal), *window), window)
             for person in live.people.values():
                 await _same(system, history, "people", person, numbers(told, *window, by(person)), window)
-        expected = numbers([each for told in history.told for each in told], *window)
+        everything = [each for told in history.told for each in told]
+        expected = numbers(everything, *window)
         expected["by_role"] = dict.fromkeys(expected["by_role"], WITHHELD)
+        expected |= {"people": PEOPLE, "engaged": len(engaged(everything, *window))}
+        expected["engaged_share"] = expected["engaged"] / PEOPLE
         await _same(system, history, "orgs", history.org, expected, window, "onbelay:metrics")
 
 

@@ -218,7 +218,7 @@ class Accountability:
             return
         self._require(step.by == goal.owner, 403)
         self._require(self.state == "active" if step.outcome == "missed" else self.state != "ended", 409)
-        self._require(goal.state == "active" and not self._being_decided(goal, now), 409)
+        self._require(goal.state == "active" and not self.is_being_decided(goal, now), 409)
         if step.outcome == "dropped":
             self._dropped(goal, now)
         else:
@@ -404,7 +404,7 @@ class Accountability:
         assert stopped_at is not None
         return goal.due_at <= stopped_at
 
-    def _being_decided(self, goal: Goal, now: datetime) -> bool:
+    def is_being_decided(self, goal: Goal, now: datetime) -> bool:
         return goal.state == "active" and goal.due_at <= now and self._decided_by_its_deadline(goal)
 
     def _decide(self, goal: Goal, now: datetime) -> None:
@@ -577,7 +577,7 @@ class Accountability:
     def _require_revisable(self, goal: Goal, now: datetime) -> None:
         self._require(self.state == "active", 409)
         self._require(goal.state in ("active", "missed"), 409)
-        self._require(not self._being_decided(goal, now), 409)
+        self._require(not self.is_being_decided(goal, now), 409)
 
     @staticmethod
     def _require(holds: bool, status: int) -> None:

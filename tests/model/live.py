@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ import httpx
 
 from shared.time import format_instant, parse_instant
 from tests.model import instants
-from tests.model.accountability import DISPUTABLE, EASE_WORKDAYS, GRACE, Accountability, due_at
+from tests.model.accountability import DISPUTABLE, EASE_WORKDAYS, GRACE, Accountability, due_at, fraction_at
 from tests.model.histories import ZONES
 from tests.model.steps import (
     Acknowledge,
@@ -80,12 +80,16 @@ class Live:
 
     async def take(self, step: Step) -> None:
         """Both take a step, and say the same of it."""
+        if isinstance(step, Say) and step.outcome == "met" and step.occurred_at is None:
+            step = replace(step, occurred_at=await self.system.now())
         answer = await self._ask(step)
         at = await self._recorded(step, answer)
         self.notes.append(f"{at:%a %F %T.%f} {answer.status_code} {step}")
         told, refused = self._by_model(step, at)
         assert (None if answer.is_success else answer.status_code) == refused, self._story(answer.text)
         if refused is not None:
+            waits = refused == 409 and self._waits_for_a_decision(step, at)
+            assert not waits or "retry-after" in answer.headers, self._story(answer.text)
             return
         if any(each.type == "RevisionProposed" for each in told):
             assert answer.status_code == 202, self._story(answer.text)
@@ -107,6 +111,12 @@ class Live:
             return self.model.take(step, at), None
         except Refusal as refusal:
             return [], refusal.status
+
+    def _waits_for_a_decision(self, step: Step, at: datetime) -> bool:
+        """Whether a step is refused for no other reason than that a deadline is being decided (rule 3)."""
+        if not isinstance(step, Revise | Say) or self.model.state != "active":
+            return False
+        return self.model.is_being_decided(self.model.goals[step.goal], at)
 
     async def _ask(self, step: Step) -> httpx.Response:
         match step:
@@ -214,6 +224,8 @@ class Live:
                     "due_at": parse_instant(found["due_at"]),
                     "missed": "missed_at" in found,
                     "dispute": found.get("dispute", {}).get("state"),
+                    "fraction": round(found["fraction"], 9),
+                    "met_at": parse_instant(found["met_at"]) if "met_at" in found else None,
                 }
                 assert shown == {
                     "state": goal.state,
@@ -221,6 +233,8 @@ class Live:
                     "due_at": goal.due_at,
                     "missed": goal.miss_stands,
                     "dispute": goal.dispute,
+                    "fraction": round(fraction_at(goal.known, goal.terms.measure, now), 9),
+                    "met_at": goal.met_at,
                 }, self._story(f"{name}: {shown}")
                 return True
 

@@ -38,6 +38,17 @@ def numbers(
     return answer
 
 
+def engaged(told: Sequence[Told], first: date, last: date, as_of: date) -> set[str]:
+    """Who logged or acknowledged in a window, by what had been recorded by the end of a day."""
+    return {
+        _who(each)[1]
+        for each in told
+        if each.type in ("CheckInLogged", "CheckInAcknowledged")
+        and _day(each.time) <= as_of
+        and first <= _counts_on(each) <= last
+    }
+
+
 def by(person: str) -> Whose:
     """What one person did."""
     return lambda _, who: who == person
