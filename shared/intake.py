@@ -47,6 +47,8 @@ LOW_WATER = MAX_BATCH
 BATCH_TIMEOUT_MS = 10
 """FastStream sleeps this long when there was nothing: all that a record waits for on an idle topic."""
 TRANSACTION_S = 30.0
+TRIES = 5
+"""How often a batch may conflict with what people write before a smaller one is tried."""
 SUBJECTS_CACHED = 5_000
 """Of each partition; three topics of 12 take 60 MB."""
 OWNERS_CACHED = 50_000
@@ -106,6 +108,10 @@ class Fenced(Exception):
     """Another process has folded this partition further: this one's turn is over."""
 
 
+class Crowded(Exception):
+    """People keep writing what a batch is about: so large a one would begin again for ever."""
+
+
 @dataclass(slots=True)
 class _Parsed:
     """A record after its envelope was read: what it is, or why it is none."""
@@ -131,6 +137,8 @@ class _Partition:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     paused: bool = False
+    at_once: int = MAX_BATCH
+    """How many records a batch may have at present."""
     subjects: OrderedDict[str, _Subject] = field(default_factory=OrderedDict)
 
 
@@ -433,12 +441,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             if not part.queue:
                 part.wake.clear()
                 await part.wake.wait()
-            records = [part.queue[i] for i in range(min(len(part.queue), self._max_batch))]
+            at_once = min(part.at_once, self._max_batch)
+            records = [part.queue[i] for i in range(min(len(part.queue), at_once))]
             fresh = [record for record in records if record.offset >= part.expected]
             if fresh:
                 try:
                     await self._take_in(part, fresh, session)
+                    part.at_once = min(MAX_BATCH, 2 * part.at_once)
                     failures = 0
+                except Crowded:
+                    part.at_once = max(1, len(records) // 4)
+                    log.info("a crowded batch is made smaller", topic=part.tp.topic, records=part.at_once)
+                    continue
                 except Fenced:
                     log.warning(
                         "fenced: somebody else folds this partition", topic=part.tp.topic, n=part.tp.partition
@@ -600,8 +614,12 @@ class _Attempt:
         self._duplicates = 0
         self._unknown = 0
         self._gaps = 0
+        self._tries = 0
 
     async def run(self, session: Session) -> Folded:
+        self._tries += 1
+        if self._tries > TRIES and len(self._parsed) > 1:
+            raise Crowded
         self._learned, self._dead, self._new = {}, [], set()
         self._duplicates = self._unknown = self._gaps = 0
         dead: list[tuple[ConsumerRecord | Doc, str]] = []
