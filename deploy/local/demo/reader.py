@@ -9,8 +9,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from shared import events
+from shared.settings import Settings
 
-TOPICS = {events.TOPICS[name]: name for name in ("goals", "checkins", "nudges")}
+TOPICS = ("goals", "checkins", "nudges")
 
 
 class NotHeard(Exception):
@@ -26,6 +27,8 @@ class Reader:
 
     def __init__(self, bootstrap: str, tell: Callable[[events.Decoded], None]) -> None:
         self._bootstrap = bootstrap
+        settings = Settings()  # the stack's services have the same surroundings
+        self._topics = {settings.topic(events.TOPICS[name]): name for name in TOPICS}
         self._tell = tell
         self._heard: dict[str, events.Decoded] = {}
         self._more = asyncio.Condition()
@@ -38,7 +41,7 @@ class Reader:
     async def run(self) -> None:
         """Read until cancelled."""
         consumer = AIOKafkaConsumer(
-            *TOPICS,
+            *self._topics,
             bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -52,7 +55,7 @@ class Reader:
             await consumer.stop()
 
     async def _take(self, message: Any) -> None:
-        event = events.decode(message.headers, message.key, message.value, TOPICS[message.topic])
+        event = events.decode(message.headers, message.key, message.value, self._topics[message.topic])
         if event.id in self._heard or event.type == "CheckInsWatermark":
             return
         async with self._more:
