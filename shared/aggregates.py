@@ -33,7 +33,7 @@ from shared.errors import Conflict, Unavailable, Unprocessable
 from shared.group_commit import GroupCommit
 from shared.idempotency import Answer, Idem
 from shared.ids import uuid7
-from shared.mongo import Collection, Doc, Mongo, Session, duplicate_key
+from shared.mongo import Collection, Doc, Mongo, Session, duplicate_key, write_all
 from shared.telemetry import current_traceparent
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ T = TypeVar("T")
 MAX_UNPUBLISHED = 100
 MAX_DOCUMENT_BYTES = 256 * 1024
 ANSWERS_KEPT = timedelta(hours=24)
+MOST_ADDED = 200 * 1024
+"""More bytes than a single write adds: the longest texts of a request, in state, event and kept answer."""
 STALE_TRIES = 12
 
 INDEXES = (
@@ -181,7 +183,8 @@ class Aggregates:
                 del after[name]
         if stored:
             update["$push"] = {"events": {"$each": stored}}
-        if len(bson.encode(after)) > self._max_bytes:
+        # What cannot have grown so far yet need not be measured, which costs as much as all else here.
+        if after["v"] * MOST_ADDED > self._max_bytes and len(bson.encode(after)) > self._max_bytes:
             raise Conflict("This has grown to its bound; nothing more can be added to it.")
         operation = UpdateOne(
             {"_id": before["_id"], "org_id": before["org_id"], "v": before["v"]},
@@ -268,10 +271,9 @@ async def _write(
             if len(group) == 1:
                 await _write_one(group[0], session, group_commit)
                 continue
-            result = await group[0].collection.bulk_write(
-                [change.operation for change in group], ordered=True, session=session
-            )
-            if result.matched_count + result.inserted_count != len(group):
+            assert session is not None  # noqa: S101 - narrows; several changes are a transaction
+            operations = [change.operation for change in group]
+            if await write_all(group[0].collection, operations, session) != len(group):
                 raise StaleWrite
     except (BulkWriteError, DuplicateKeyError) as error:
         field = duplicate_key(error)

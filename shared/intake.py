@@ -437,7 +437,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _fold_queued(self, part: _Partition, session: Session) -> None:
         consumer: AIOKafkaConsumer = self._subscriber.consumer
         failures = 0
-        while True:
+        # A driver that is cancelled may end with another error than that: then this worker is not to go on.
+        while self._partitions.get(part.tp) is part:
             if not part.queue:
                 part.wake.clear()
                 await part.wake.wait()

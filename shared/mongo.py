@@ -141,8 +141,8 @@ RAW_CHUNK = 1_000
 Operation = InsertOne[Doc] | UpdateOne | ReplaceOne[Doc]
 
 
-async def write_all(collection: Collection, operations: Sequence[Operation], session: Session) -> None:
-    """Write many documents of a collection, in no order, within a transaction.
+async def write_all(collection: Collection, operations: Sequence[Operation], session: Session) -> int:
+    """Write many documents of a collection, in no order, within a transaction; how many were found or inserted.
 
     The same as an unordered `bulk_write`, in plain commands: the driver's bulk looks at each operation several times,
     which for thousands of small ones costs more than to encode and send them (measured: a third).
@@ -152,10 +152,11 @@ async def write_all(collection: Collection, operations: Sequence[Operation], ses
         PyMongoError: the command failed.
     """
     if not operations:
-        return
+        return 0
     if not levers.on(levers.RAW_COMMANDS):
-        await collection.bulk_write(operations, ordered=False, session=session)
-        return
+        done = await collection.bulk_write(operations, ordered=False, session=session)
+        return done.matched_count + done.inserted_count + done.upserted_count
+    written = 0
     inserts: list[Any] = []
     updates: list[Any] = []
     for operation in operations:
@@ -171,6 +172,8 @@ async def write_all(collection: Collection, operations: Sequence[Operation], ses
             )
             if told.get("writeErrors"):
                 raise BulkWriteError(told)
+            written += told["n"]
+    return written
 
 
 def duplicate_key(error: BulkWriteError | DuplicateKeyError) -> str | None:

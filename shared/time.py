@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 MON_FRI = frozenset(range(5))
@@ -80,6 +80,7 @@ def valid_cutoff(text: str) -> bool:
     return _CUTOFF.fullmatch(text) is not None
 
 
+@lru_cache(4096)
 def due_at(day: date, time_zone: str, cutoff: str = END_OF_DAY) -> datetime:
     """The instant that a deadline stands for.
 

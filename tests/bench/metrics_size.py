@@ -1,0 +1,427 @@
+"""Metrics at size: how quick its answers are with a million goals of fifty thousand people, and what an event costs.
+
+    python -m tests.bench.metrics_size [--goals 1000000] [--people 50000] [--programs 100] [--small 10000]
+
+The projections are filled by the fold itself: some pairs' years are folded and stored as the service stores them, and
+stamped out for all pairs with ids of their own, since to publish five million events would take an hour. What is then
+asked is asked of the service, a process of its own, over HTTP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import psutil
+from pymongo import AsyncMongoClient, UpdateOne
+
+from services.metrics.domain.fold import Cell, CellKey, Changes, fold_checkins, fold_goals
+from services.metrics.risks import Risks
+from services.metrics.store import Folding, Generation, Generations, RiskStore, folding
+from services.metrics.stream import Projection
+from shared import events as contract
+from shared.clock import SystemClock
+from shared.ids import uuid7
+from shared.intake import Batch
+from shared.mongo import Doc, Mongo
+from tests.builders import Pair
+from tests.support.engines import embedded
+from tests.support.system import System
+from tests.unit.metrics.histories import Happened, History
+
+ORG = "org-big"
+DAY = timedelta(days=1)
+YEAR = 365
+PARTS = 12
+VARIANTS = 40
+GOAL_DAYS = 30
+CHECK_INS = 2
+TOGETHER = 2_000
+ASKED = 300
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A pair's year, folded: documents to be stamped with ids, and cells to be added up."""
+
+    mentorship: Doc
+    goals: list[Doc]
+    diaries: list[Doc]
+    cells: dict[CellKey, Cell]
+
+
+def a_year(rng: Random, goals: int, now: datetime) -> History:
+    """What happens to one pair in a year, of which `goals` are set."""
+    history = History(ORG)
+    pair = Pair(ORG, "program", "mentorship", "mentor", "mentee")
+    history.add(pair.started(), now - YEAR * DAY)
+    for number in range(goals):
+        role = rng.choice(("mentor", "mentee"))
+        owner: dict[str, Any] = {"goal_id": f"goal-{number}", "owner_id": role, "owner_role": role}
+        set_at = now - rng.uniform(0, YEAR) * DAY
+        due_at = set_at + GOAL_DAYS * DAY
+        history.add(pair.goal_set(**owner, due_at=due_at), set_at)
+        decided: dict[str, Any] = {**pair.common, **owner, "revision": 1}
+        for check_in in range(CHECK_INS):
+            at = set_at + rng.uniform(1, GOAL_DAYS) * DAY
+            if at < now:
+                said = contract.Progress(value=float(rng.randint(0, 7)))
+                logged = pair.logged(
+                    f"c-{number}-{check_in}",
+                    goal_id=owner["goal_id"],
+                    author_id=role,
+                    author_role=role,
+                    occurred_at=at,
+                    logged_at=at,
+                    progress=said,
+                    confidence=rng.randint(1, 10),
+                )
+                history.add(logged, at)
+        if due_at >= now:
+            continue
+        if rng.random() < 0.72:
+            met_at = due_at - rng.uniform(0, 5) * DAY
+            met = contract.GoalMet(**decided, met_at=met_at, due_at=due_at, days_early=1.0)
+            history.add(met, met_at)
+        else:
+            missed_at = due_at + timedelta(minutes=1)
+            missed = contract.GoalMissed(**decided, due_at=due_at, missed_at=missed_at, fraction=0.4)
+            history.add(missed, missed_at)
+    return history
+
+
+def variant(rng: Random, goals: int, now: datetime) -> Variant:
+    """A pair's year, folded as the service folds it."""
+    history = a_year(rng, goals, now)
+    of_goals = fold_goals(history.events["goals"], {}, {})
+    of_check_ins = fold_checkins(history.events["checkins"])
+    return Variant(
+        folding._plain(of_goals.mentorships["mentorship"]),
+        [
+            applied(folding._goal_write(goal, of_goals.lines[id_])) | {"_id": id_}
+            for id_, goal in of_goals.goals.items()
+        ],
+        [applied(folding._diary_write(*key, diary)) for key, diary in of_check_ins.diaries.items()],
+        {key: cell for cells in (of_goals.cells, of_check_ins.cells) for key, cell in cells.items()},
+    )
+
+
+def applied(write: UpdateOne) -> Doc:
+    """The document that an upsert makes where there was none."""
+    update: Mapping[str, Any] = write._doc  # type: ignore[assignment]
+    document: Doc = {**write._filter, **update.get("$setOnInsert", {}), **update.get("$set", {})}
+    for operator in ("$push", "$addToSet"):
+        for path, each in update.get(operator, {}).items():
+            _put(document, path, each["$each"])
+    for path, amount in update.get("$inc", {}).items():
+        _put(document, path, amount)
+    return document
+
+
+def _put(document: Doc, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for parent in parents:
+        document = document.setdefault(parent, {})
+    document[last] = value
+
+
+class Filler:
+    """Fills a generation of an empty database."""
+
+    def __init__(
+        self, generation: Generation, unbounded: Any, goals: int, people: int, programs: int
+    ) -> None:
+        self._kept = generation
+        self._database = unbounded
+        self._pairs = people // 2
+        self._programs = programs
+        rng = Random(1)
+        now = datetime.now(UTC)
+        each = goals // self._pairs
+        self._variants = [variant(rng, each, now) for _ in range(VARIANTS)]
+
+    async def fill(self) -> None:
+        """Store everything, then make the indexes, since that is quicker than the other way round."""
+        org_cells: dict[int, Changes] = {part: Changes() for part in range(PARTS)}
+        for program in range(self._programs):
+            cells: dict[int, Changes] = {part: Changes() for part in range(PARTS)}
+            documents: dict[str, list[Doc]] = {"mentorships": [], "goals": [], "diaries": []}
+            for number in range(program, self._pairs, self._programs):
+                self._stamp(number, f"program-{program}", documents, cells, org_cells)
+            for name, found in documents.items():
+                await self._insert(name, found)
+            await self._store_cells(cells)
+        await self._store_cells(org_cells)
+        # Without the bound that a service puts on an operation.
+        await Generation(self._kept.mongo, self._database, self._kept.name).make_indexes()
+
+    def _stamp(
+        self,
+        number: int,
+        program: str,
+        documents: dict[str, list[Doc]],
+        cells: dict[int, Changes],
+        org_cells: dict[int, Changes],
+    ) -> None:
+        made = self._variants[number % VARIANTS]
+        people = {"mentor": f"mentor-{number}", "mentee": f"mentee-{number}"}
+        common = {"mentorship_id": f"mentorship-{number}", "program_id": program}
+        (crew,) = made.mentorship["crews"]
+        documents["mentorships"].append(
+            made.mentorship
+            | {"_id": common["mentorship_id"], "program_id": program, "people": list(people.values())}
+            | {"crews": [crew | {f"{role}_id": person for role, person in people.items()}]}
+        )
+        for goal in made.goals:
+            owner = people[goal["owner_id"]]
+            documents["goals"].append({**goal, **common, "_id": f"{goal['_id']}-{number}", "owner_id": owner})
+        for diary in made.diaries:
+            goal_id = f"{diary['goal_id']}-{number}"
+            documents["diaries"].append(
+                {
+                    **diary,
+                    **common,
+                    "_id": f"{goal_id}|{diary['month']}",
+                    "goal_id": goal_id,
+                    "people": [people[person] for person in diary["people"]],
+                    "entries": [{**entry, "by": people[entry["by"]]} for entry in diary["entries"]],
+                }
+            )
+        part = number % PARTS
+        for key, cell in made.cells.items():
+            of_org = key.scope == "orgs"
+            kept = (org_cells if of_org else cells)[part].cells
+            to = kept.setdefault(key if of_org else key._replace(id=program), Cell())
+            to.engaged.update(people[person] for person in cell.engaged)
+            for path, amount in cell.sums.items():
+                to.sums[path] = to.sums.get(path, 0) + amount
+
+    async def _store_cells(self, cells: Mapping[int, Changes]) -> None:
+        for part, changes in cells.items():
+            name = f"mixed/{part}"
+            months = changes.months()
+            await self._insert(
+                "cells", [applied(folding._cell_write(k, c, name)) for k, c in changes.cells.items()]
+            )
+            await self._insert(
+                "months", [applied(folding._month_write(k, m, name)) for k, m in months.items()]
+            )
+            engaged = [
+                applied(folding._engaged_write(key, month, name))
+                for key, month in months.items()
+                if key.scope == "programs" and month.engaged
+            ]
+            await self._insert("engaged", engaged)
+
+    async def _insert(self, name: str, documents: Sequence[Doc]) -> None:
+        collection = self._database[f"{self._kept.name}{name}"]
+        for start in range(0, len(documents), TOGETHER):
+            await collection.insert_many(documents[start : start + TOGETHER], ordered=False)
+
+
+async def assess_open(generations: Generations, database: Any) -> tuple[int, float]:
+    """Assess every open goal, as after an outage: how many, and how many a second."""
+    ids = [each["_id"] async for each in database["goals"].find({"state": "active"}, {"_id": 1})]
+    for start in range(0, len(ids), 500):
+        await database["stale"].insert_one({"org_id": ORG, "goals": ids[start : start + 500]})
+    risks = Risks(RiskStore(generations), SystemClock())
+    began = time.perf_counter()
+    while await risks.refresh():
+        pass
+    return len(ids), len(ids) / (time.perf_counter() - began)
+
+
+async def cost_of_an_event(mongo: Mongo, generations: Generations, pairs: int) -> float:
+    """Microseconds to fold an event of the goals' or the check-ins' topic, in batches of 500; the median of them."""
+    projection = Projection(Folding(generations.live))
+    rng = Random(2)
+    costs = []
+    for number in range(24):
+        topic = ("goals", "checkins")[number % 2]
+        batch = Batch(topic, number % PARTS, _events(rng, topic, pairs))  # type: ignore[arg-type]
+        began = time.perf_counter()
+        await mongo.transaction(partial(projection.fold, batch), seconds=30)
+        costs.append((time.perf_counter() - began) / len(batch.records) * 1e6)
+    return statistics.median(costs[4:])
+
+
+def _events(rng: Random, topic: str, pairs: int) -> list[Happened]:
+    now = datetime.now(UTC)
+    history = History(ORG)
+    for _ in range(500):
+        number = rng.randrange(pairs)
+        pair = Pair(
+            ORG, f"program-{number % 100}", f"mentorship-{number}", f"mentor-{number}", f"mentee-{number}"
+        )
+        if topic == "goals":
+            history.add(pair.goal_set(due_at=now + 20 * DAY), now)
+        else:
+            history.add(
+                pair.logged(goal_id=f"goal-{rng.randrange(8)}-{number}", occurred_at=now, logged_at=now), now
+            )
+    return [
+        Happened(event.type, uuid7(), event.subject, event.time, event.data)
+        for event in history.events[topic]
+    ]
+
+
+class Asker:
+    """Asks the service one thing after the other."""
+
+    def __init__(self, client: httpx.AsyncClient, process: psutil.Process) -> None:
+        self._client = client
+        self._process = process
+
+    async def ask(self, paths: Sequence[str], first_byte: bool = False) -> dict[str, float]:
+        """Milliseconds: median, 99th percentile, and what the service's process computed for one on average."""
+        took = []
+        before = self._computed()
+        for path in paths:
+            began = time.perf_counter()
+            async with self._client.stream("GET", path) as response:
+                assert response.status_code == 200, path
+                chunks = response.aiter_raw()
+                await anext(chunks)
+                first = time.perf_counter() - began
+                async for _ in chunks:
+                    pass
+            took.append((first if first_byte else time.perf_counter() - began) * 1e3)
+        took.sort()
+        return {
+            "p50_ms": round(statistics.median(took), 1),
+            "p99_ms": round(took[int(len(took) * 0.99)], 1),
+            "computed_ms": round((self._computed() - before) * 1e3 / len(paths), 1),
+        }
+
+    def _computed(self) -> float:
+        spent = self._process.cpu_times()
+        return float(spent.user + spent.system)
+
+
+async def export(client: httpx.AsyncClient, name: str) -> dict[str, float]:
+    """Rows a second of an export of everything."""
+    began, rows = time.perf_counter(), 0
+    async with client.stream("GET", f"/v1/export/{name}", timeout=None) as response:
+        async for chunk in response.aiter_raw():
+            rows += chunk.count(b"\r\n")
+    return {"rows": rows - 1, "seconds": round(time.perf_counter() - began, 1)}
+
+
+@asynccontextmanager
+async def filled(
+    system: System, goals: int, people: int, programs: int
+) -> AsyncIterator[tuple[Mongo, Generations, Any]]:
+    """A metrics database of that size."""
+    mongo = Mongo.connect(system.mongo)
+    plain: AsyncMongoClient[Doc] = AsyncMongoClient(system.mongo, tz_aware=True)
+    try:
+        generations = Generations(mongo, system.database(mongo, "metrics"))
+        database = plain[f"{system.database_prefix}metrics"]
+        await Filler(generations.live, database, goals, people, programs).fill()
+        yield mongo, generations, database
+    finally:
+        await mongo.close()
+        await plain.close()
+
+
+async def measure(goals: int, people: int, programs: int, small: int) -> AsyncIterator[dict[str, Any]]:
+    """Every row, as it is known."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with embedded(Path(folder)) as engines:
+            reference = System(engines, Path(folder) / "small", names=())
+            await reference.begin()
+            async with filled(reference, small, max(2, people * small // goals), 1) as (
+                mongo,
+                generations,
+                _,
+            ):
+                cheap = await cost_of_an_event(mongo, generations, max(1, people * small // goals // 2))
+            await reference.end()
+            system = System(engines, Path(folder) / "big", names=())
+            await system.begin()
+            began = time.perf_counter()
+            async with filled(system, goals, people, programs) as (mongo, generations, database):
+                yield {"filled": goals, "seconds": round(time.perf_counter() - began)}
+                count, rate = await assess_open(generations, database)
+                yield {"open goals assessed": count, "a_second": round(rate)}
+                async for row in _asked(system, programs):
+                    yield row
+                dear = await cost_of_an_event(mongo, generations, people // 2)
+                yield {
+                    f"an event at {small:,} goals": f"{cheap:.0f} µs",
+                    f"at {goals:,}": f"{dear:.0f} µs",
+                } | {"times": round(dear / cheap, 2)}
+            await system.end()
+
+
+async def _asked(system: System, programs: int) -> AsyncIterator[dict[str, Any]]:
+    system.names = ("metrics",)
+    await system.start("metrics")
+    process = psutil.Process(system.pid("metrics"))
+    client = system.client("metrics", sub="hr", org=ORG, scope="onbelay:metrics onbelay:programs")
+    asker = Asker(client, process)
+    today = datetime.now(UTC).date()
+    year = f"from={today - (YEAR - 1) * DAY}&to={today}"
+    rng = Random(3)
+
+    def some(template: str, count: int = ASKED) -> list[str]:
+        return [template.format(program=f"program-{rng.randrange(programs)}") for _ in range(count)]
+
+    await asker.ask(some("/v1/metrics/programs/{program}?" + year, 10))
+    for name, template in (
+        ("a program's year", "/v1/metrics/programs/{program}?" + year),
+        ("a program's 28 days", "/v1/metrics/programs/{program}"),
+        ("a program's year by month", "/v1/metrics/programs/{program}?granularity=month&" + year),
+        ("a program's year by week", "/v1/metrics/programs/{program}?granularity=week&" + year),
+        ("at risk in a program", "/v1/metrics/at-risk?program_id={program}"),
+        ("at risk in the organization", "/v1/metrics/at-risk"),
+    ):
+        yield {"asked": name, **await asker.ask(some(template))}
+    yield {
+        "asked": "the dashboard's first byte",
+        **await asker.ask(some("/?program_id={program}"), first_byte=True),
+    }
+    yield {"asked": "the dashboard, whole", **await asker.ask(some("/?program_id={program}", 50))}
+    back = f"&as_of={today - 30 * DAY}"
+    yield {
+        "asked": "a program's year as of a month ago",
+        **await asker.ask(some("/v1/metrics/programs/{program}?" + year + back, 20)),
+    }
+    yield {"asked": "the organization's 28 days", **await asker.ask([f"/v1/metrics/orgs/{ORG}"] * 10)}
+    yield {"export": "goals.csv", **await export(client, "goals.csv")}
+    yield {"memory": "of the process", "MB": round(process.memory_info().rss / 1e6)}
+
+
+def main() -> None:
+    """Measure, and print a line of JSON a row."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.metrics_size", description=(__doc__ or "").split("\n")[0]
+    )
+    for name, default in (("goals", 1_000_000), ("people", 50_000), ("programs", 100), ("small", 10_000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    chosen = parser.parse_args()
+
+    async def run() -> None:
+        async for row in measure(chosen.goals, chosen.people, chosen.programs, chosen.small):
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()
