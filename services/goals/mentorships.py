@@ -190,7 +190,7 @@ class Mentorships:
                         )
                 return changes
 
-            await self._store.in_transaction(write)
+            await self._store.in_transaction(write, of=mentorship_id)
             return answers[0]
 
         return await self._store.once(self._store.mentorships, idem, self._clock.now(), work)

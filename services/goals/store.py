@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -188,7 +189,7 @@ class Store:
         Raises:
             StaleWrite, Duplicate: see `Aggregates.commit`.
         """
-        async with self._commits.setdefault(changes[0].after["key"], asyncio.Lock()):
+        async with self._turn_of(changes[0].after["key"]):
             if said is None or goal is None:
                 await self.goals.commit(*changes)
             else:
@@ -202,10 +203,12 @@ class Store:
         await self._mongo.transaction(work)
         self.goals.kicked(changes)
 
-    async def in_transaction(self, work: Callable[[Session], Awaitable[Sequence[Change]]]) -> list[Change]:
+    async def in_transaction(
+        self, work: Callable[[Session], Awaitable[Sequence[Change]]], *, of: str | None = None
+    ) -> list[Change]:
         """Read, decide and write in one transaction, again from the start on conflicts; then publish.
 
-        `work` answers the changes that it wants stored.
+        `work` answers the changes that it wants stored. `of`: the mentorship that it is about, if it is one.
         """
 
         async def attempt(session: Session) -> list[Change]:
@@ -213,9 +216,14 @@ class Store:
             await self.goals.commit(*changes, session=session)
             return changes
 
-        changes = await self._mongo.transaction(attempt, seconds=TRANSACTION_S)
+        async with self._turn_of(of) if of is not None else nullcontext():
+            changes = await self._mongo.transaction(attempt, seconds=TRANSACTION_S)
         self.goals.kicked(changes)
         return changes
+
+    def _turn_of(self, mentorship_id: str) -> asyncio.Lock:
+        """What is written of a mentorship in this process comes in turn; between processes MongoDB decides."""
+        return self._commits.setdefault(mentorship_id, asyncio.Lock())
 
     def published(self, changes: Iterable[Change]) -> None:
         """Publish changes that another transaction has committed."""
