@@ -24,7 +24,7 @@ from deploy.local.children import LAUNCHER, ROOT
 from tests.support.polling import eventually
 from tests.support.stacks import alive
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
 
 STORY = (
     "Piotr mentors Emre, with Lena as their leader",
