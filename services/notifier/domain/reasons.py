@@ -171,11 +171,20 @@ def _revised(case: Case) -> Facts | None:
         return None
     if case.kind.of_revision and goal.revision != reminder.revision:
         return {"revision": goal.revision}
+    if _stale(case) is not None and not _changed_since(reminder, goal, mentorship):
+        # Only time has passed: whether the miss or the lapse that came of it is known already decides nothing.
+        return None
     if reminder.kind == "check_in_due" and not _still_expected(case):
         return {"goal": goal.state, "revision": goal.revision}
     if reminder.kind == "goal_due_soon" and goal.state == "missed":
         return {"goal": goal.state}
     return None
+
+
+def _changed_since(reminder: Reminder, goal: Goal, mentorship: Mentorship) -> bool:
+    """Whether the goal was revised, or the mentorship resumed, after what put the reminder on the agenda."""
+    changes = [*goal.revised_at, *([mentorship.resumed_at] if mentorship.resumed_at is not None else [])]
+    return any(changed > reminder.caused_at for changed in changes)
 
 
 def _somebody_else_s(case: Case) -> Facts | None:

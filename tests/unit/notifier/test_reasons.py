@@ -14,7 +14,7 @@ from services.notifier.domain.reasons import REASONS
 from services.notifier.domain.recipients import deleted, provided
 from shared import events as contract
 from tests.unit.notifier.story import BERLIN, MENTEE, MENTOR, Story, berlin
-from tests.unit.notifier.test_kinds import GOAL, goal, met, missed, revised
+from tests.unit.notifier.test_kinds import GOAL, goal, lapsed, met, missed, revised
 
 SET = berlin("2026-11-02 10:00")
 MORNING = berlin("2026-11-11 09:00")
@@ -103,6 +103,32 @@ class TestEachReason:
         story.sleeps(berlin("2026-11-13 18:00"))
         story.passes(berlin("2026-11-16 09:00"))
         assert story.said("goal_due_soon", MENTEE) == [(MENTEE, "stale", "2026-11-13 18:00")]
+
+    @pytest.mark.parametrize("missed_first", [True, False])
+    def test_stale_is_what_comes_after_its_use_whether_or_not_the_miss_is_known(
+        self, story: Story, missed_first: bool
+    ) -> None:
+        back = berlin("2026-11-30 12:00")
+        story.sleeps(back)
+        if missed_first:
+            story.arrives(back, missed(story, back))
+        story.passes(back + timedelta(minutes=1))
+        assert story.said("goal_due_soon", MENTEE) == [(MENTEE, "stale", "2026-11-30 12:00")]
+
+    @pytest.mark.parametrize("lapsed_first", [True, False])
+    def test_a_check_in_is_not_asked_for_after_its_day_whether_or_not_the_lapse_is_known(
+        self, lapsed_first: bool
+    ) -> None:
+        story = Story()
+        story.somebody(MENTEE)
+        story.begins(SET)
+        story.happens(SET, goal(story))
+        back = berlin("2026-11-12 12:00")
+        story.sleeps(back)
+        if lapsed_first:
+            story.arrives(back, lapsed(story, "2026-11-09", berlin("2026-11-10 00:00")))
+        story.passes(back + timedelta(minutes=1))
+        assert story.said("check_in_due", MENTEE) == [(MENTEE, "stale", "2026-11-12 12:00")]
 
     @pytest.mark.parametrize(
         ("earlier", "later"),
