@@ -49,7 +49,7 @@ class Settings(Common):
     notifier_send_backoff_max_s: float = Field(900.0, ge=1)
     """The longest wait between two attempts."""
 
-    notifier_workers: int = Field(16, ge=1, le=256)
+    notifier_workers: int = Field(32, ge=1, le=256)
     """How many people one process attends to at once."""
 
     notifier_webhook_allow: Annotated[tuple[Network, ...], NoDecode] = ()
