@@ -78,7 +78,7 @@ async def test_a_check_in_lapses_once_for_each_period_in_which_none_came(
     answered = await weeks.set("answered by the owner", pair)
     seconded = await weeks.set("answered by the counterpart", pair)
     whispered = await weeks.set("answered by a sensitive one", pair)
-    last_minute = await weeks.set("answered a second before", pair)
+    last_minute = await weeks.set("answered just before", pair)
     in_grace = await weeks.set("answered within the grace", pair)
     dropped = await weeks.set("dropped", pair)
     slower = await weeks.set("made slower", pair)
@@ -102,10 +102,10 @@ async def test_a_check_in_lapses_once_for_each_period_in_which_none_came(
     await paused.say("pause")
     await ended.say("end")
 
-    await system.move(weeks.end_of(3) - 2 * SECOND)
+    await system.move(weeks.end_of(3) - 10 * SECOND)
     logged = await pair.logs(goal_id=last_minute)
     assert parse_instant(logged["logged_at"]) <= weeks.end_of(3)
-    await system.move(weeks.end_of(3) + GRACE - 10 * SECOND)
+    await system.move(weeks.end_of(3) + GRACE - 40 * SECOND)
     await pair.logs(goal_id=in_grace)
     await system.folded()
     assert await weeks.lapsed(pair, paused, ended) == {}
@@ -130,7 +130,7 @@ async def test_a_check_in_lapses_once_for_each_period_in_which_none_came(
         "answered by the owner": [5, 8, 11],
         "answered by the counterpart": [5, 8, 11],
         "answered by a sensitive one": [5, 8, 11],
-        "answered a second before": [6, 9, 12],
+        "answered just before": [6, 9, 12],
         # Logged at 00:59 of the day after, which is the day that the next one is counted from.
         "answered within the grace": [3, 7, 10],
         "postponed": [3, 6, 9, 12],

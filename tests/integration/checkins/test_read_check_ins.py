@@ -127,6 +127,7 @@ class TestList:
             ({"limit": 201}, "limit"),
             ({"cursor": "x"}, "cursor"),
             ({"state": "active"}, "state"),
+            ({"from_": "2026-11-02T09:00:00Z"}, "from_"),
         ],
     )
     async def test_a_wrong_parameter_is_named(
