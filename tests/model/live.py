@@ -240,6 +240,19 @@ class Live:
 
             await eventually(as_expected, seconds=60)
 
+    async def remembers(self) -> None:
+        """The history of each goal tells all that happened to it, newest first."""
+        for name in self.model.goals:
+            answer = await self._hr().get(f"{self._url(name)}/history", params={"limit": "200"})
+            assert answer.status_code == 200, answer.text
+            found = [(item["type"], item["revision"]) for item in answer.json()["items"]]
+            own = [each for each in self.model.told if each.subject == f"goal/{name}"]
+            revision, expected = 0, []
+            for each in own:
+                revision = each.data.get("revision", revision)
+                expected.append((each.type, revision))
+            assert found == expected[::-1], self._story(name)
+
     def told_the_same(self, events: Iterable[Json]) -> list[Told]:
         """Each subject's events are those of the model; answers the lapses, which the model has by itself.
 
