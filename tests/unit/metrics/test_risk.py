@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.metrics.domain.diary import Entry
 from services.metrics.domain.goal import Goal
@@ -135,6 +137,33 @@ class TestCheckInLapsed:
         assert signals(10, lapsed(8), logged(7)) == ["check_in_lapsed"]
         assert signals(10, lapsed(8), logged(9, by="mentor-1")) == []
         assert signals(10, lapsed(8), logged(7, logged_day=9)) == []
+
+
+class TestNextLook:
+    @given(
+        target=st.sampled_from([NUMBER, contract.Measure(kind="done")]),
+        value=st.floats(0, 11),
+        ahead=st.floats(-3, 3),
+        first=st.floats(0, 110),
+        later=st.floats(0, 60),
+    )
+    def test_until_then_time_alone_changes_nothing(
+        self, target: contract.Measure, value: float, ahead: float, first: float, later: float
+    ) -> None:
+        entries = [logged(max(0, first + ahead), progress=reached(value), confidence=5)]
+        now = SET + first * DAY
+        found = assess(goal(measure=target), entries, now)
+        then = now + later * DAY
+        if found.holds(then):
+            again = assess(goal(measure=target), entries, then)
+            assert (again.signals, again.fraction) == (found.signals, found.fraction)
+
+    def test_a_look_is_due_once_and_not_for_ever(self) -> None:
+        entries = [logged(1, progress=reached(7.5), confidence=5)]
+        for day in (10, 92.99, 93, 99, 100, 101, 200):
+            found = assess(goal(), entries, SET + day * DAY)
+            assert found.next_at is None or found.next_at > SET + day * DAY
+        assert assess(goal(), entries, SET + 100 * DAY).next_at is None
 
 
 class TestFraction:
