@@ -17,7 +17,7 @@ LAUNCHER = Path(__file__).with_name("die_with_parent.py")
 ROOT = Path(__file__).resolve().parents[2]
 """The repository, from where children run."""
 PROBE_EVERY_S = 0.05
-READY_S = 60.0
+READY_S = 120.0
 STOP_S = 10.0
 
 Probe = Callable[[], Awaitable[None]]

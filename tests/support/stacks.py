@@ -15,7 +15,7 @@ import psutil
 
 from deploy.local.children import LAUNCHER, ROOT
 
-START_S = 90.0
+START_S = 150.0
 END_S = 30.0
 
 
