@@ -9,16 +9,9 @@ from random import Random
 from typing import Protocol, TypeVar
 
 from tests.model import instants
-from tests.model.accountability import (
-    AHEAD,
-    BACKDATE,
-    DISPUTABLE,
-    EASE_WORKDAYS,
-    GRACE,
-    Accountability,
-    Goal,
-    due_at,
-)
+from tests.model.accountability import DISPUTABLE, Accountability
+from tests.model.decisions import Goal
+from tests.model.evidence import GRACE
 from tests.model.steps import (
     Acknowledge,
     Answer,
@@ -35,6 +28,7 @@ from tests.model.steps import (
     Terms,
     Turn,
 )
+from tests.model.terms import AHEAD, BACKDATE, EASE_WORKDAYS, due_at
 
 T = TypeVar("T")
 

@@ -17,7 +17,8 @@ import httpx
 
 from shared.time import format_instant, parse_instant
 from tests.model import instants
-from tests.model.accountability import DISPUTABLE, EASE_WORKDAYS, GRACE, Accountability, due_at, fraction_at
+from tests.model.accountability import DISPUTABLE, Accountability
+from tests.model.evidence import GRACE, fraction_at
 from tests.model.histories import ZONES
 from tests.model.steps import (
     Acknowledge,
@@ -36,6 +37,7 @@ from tests.model.steps import (
     Told,
     Turn,
 )
+from tests.model.terms import EASE_WORKDAYS, due_at
 from tests.support.polling import eventually
 from tests.support.system import System
 
@@ -74,7 +76,7 @@ class Live:
         answer = await self._hr().post("/v1/mentorships", json=body)
         assert answer.status_code == 201, answer.text
         self.mentorship_id = answer.json()["mentorship_id"]
-        self.model = Accountability(self.people, parse_instant(answer.json()["started_at"]))
+        self.model = Accountability(self.people)
 
     # -- what people do
 

@@ -8,9 +8,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.model import cadence
-from tests.model.accountability import Accountability, fraction_at
+from tests.model.accountability import Accountability
 from tests.model.counted import Counted
 from tests.model.domain import COMMON, WRITE_TIMEOUT, Domain
+from tests.model.evidence import fraction_at
 from tests.model.histories import MILLISECOND
 from tests.model.numbers import by, numbers, of_goal
 from tests.model.steps import Acknowledge, Log, Refusal, Step, Told
@@ -37,7 +38,7 @@ class Pair:
 
     def __init__(self, now: datetime, note: Callable[[str], object] = print) -> None:
         self.now = now
-        self.model = Accountability(PEOPLE, now)
+        self.model = Accountability(PEOPLE)
         self.domain = Domain(PEOPLE, now)
         self.sent: list[Sent] = []
         self.lost: list[Sent] = []
