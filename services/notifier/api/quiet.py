@@ -62,6 +62,10 @@ class Quiet:
             raise NotFound("There is nobody to remind any more.")
         return link, person, person.recipient
 
+    async def title(self, link: Link) -> str | None:
+        """What the goal is called that a link is about, if it is about one."""
+        return await self.store.title(link.org_id, link.goal_id) if link.goal_id is not None else None
+
     async def act(self, token: str, action: str) -> tuple[Link, Person]:
         """Do what the reader chose: `tomorrow`, `week`, `goal`, `stop` or `again`."""
         link, _, _ = await self.find(token)
@@ -92,7 +96,7 @@ def routes(quiet: Quiet) -> Router:
             link, person, _ = await quiet.find(token)
         except (NotFound, Gone) as refused:
             return _refused(refused, request)
-        return _page(link, person, quiet.clock.now(), done=None)
+        return _page(link, person, await quiet.title(link), quiet.clock.now(), done=None)
 
     @router.post("/quiet/{token}", scopes=None, include_in_schema=False)
     async def act(token: str, request: Request) -> Reply:
@@ -106,7 +110,7 @@ def routes(quiet: Quiet) -> Router:
             link, person = await quiet.act(token, action)
         except (NotFound, Gone) as refused:
             return _refused(refused, request)
-        return _page(link, person, quiet.clock.now(), done=action)
+        return _page(link, person, await quiet.title(link), quiet.clock.now(), done=action)
 
     return router
 
@@ -130,7 +134,7 @@ _PAGES = Environment(
 )  # fmt: skip
 
 
-def _page(link: Link, person: Person, now: datetime, *, done: str | None) -> Response:
+def _page(link: Link, person: Person, title: str | None, now: datetime, *, done: str | None) -> Response:
     recipient = person.recipient
     until = person.snoozes.get(EVERYWHERE)
     snoozed_until = recipient.rhythm.wall(until) if recipient is not None and until and until > now else None
@@ -141,6 +145,7 @@ def _page(link: Link, person: Person, now: datetime, *, done: str | None) -> Res
             "done": done,
             "refused": None,
             "about_a_goal": link.goal_id is not None,
+            "title": title,
             "stopped": recipient is not None and recipient.daily_budget == 0,
             "snoozed_until": snoozed_until,
         },

@@ -46,6 +46,11 @@ class Recipients(Documents):
         await self._people.commit(write)
         return after
 
+    async def title(self, org_id: str, goal_id: str) -> str | None:
+        """What a goal is called, or None when nothing is known of it yet."""
+        found = await self._goals.find_one({"_id": goal_id, "org_id": org_id}, {"title": 1})
+        return None if found is None else found.get("title")
+
     async def forget_answers(self, before: datetime) -> None:
         """Drop the answers to idempotency keys kept since before `before`."""
         await self._people.forget_answers(before)

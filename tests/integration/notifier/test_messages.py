@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.integration.notifier.world import AT_ANY_HOUR, DAY, MONDAY, Office, html_of, link, text_of
+from tests.support.polling import eventually
 from tests.support.system import System
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(180)]
@@ -74,6 +75,8 @@ class TestQuiet:
         mail = await office.mail("mor", "A check-in is due: Write a plan")
         path = link(mail, "/quiet/")
         assert path not in mail["List-Unsubscribe"], "that one is about everything"
+        page = await office.system.anonymous("notifier").get(path)
+        assert "Write a plan" in page.text
         done = await office.system.anonymous("notifier").post(path, data={"action": "goal"})
         assert done.status_code == 200
         (snooze,) = (await office.as_("mor").get("/v1/recipients/mor")).json()["snoozes"]
@@ -119,8 +122,11 @@ class TestARequestForHelp:
 
         # Her ledger has it; nobody else's has, not even that of who runs the program, nor who acts for her.
         asked_for = asked.json()["checkin_id"]
-        own = await office.entries(office.as_("cora"))
-        assert [made["period"] for made in own] == [asked_for]
+
+        async def hers() -> bool:
+            return [made["period"] for made in await office.entries(office.as_("cora"))] == [asked_for]
+
+        await eventually(hers, seconds=20)
         acting = office.system.client(
             "notifier", sub="app", org=office.org, scope="onbelay:act_as", act_as="cora"
         )
