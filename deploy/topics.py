@@ -23,7 +23,7 @@ from shared.settings import Settings
 
 DEAD_LETTERS = "dead-letters"
 DAY_MS = 24 * 60 * 60 * 1000
-READY_S = 15.0
+READY_S = 60.0
 _ALREADY_EXISTS = 36
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from deploy import topics
 from deploy.local import kafka, mail, mongo, services
 from deploy.local.children import Child, Probe, Program, StartFailed, together
@@ -79,7 +81,11 @@ class Stack:
         program = await kafka.Cluster((node,)).program(node, self._folder.log("kafka"))
         await self._start("kafka", program, lambda: kafka.answers(node))
         settings = Settings()
-        made = await topics.ensure(node.address, topics.wanted(settings.topic_prefix, settings.partitions))
+        wanted = topics.wanted(settings.topic_prefix, settings.partitions)
+        try:
+            made = await topics.ensure(node.address, wanted)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise StartFailed(self._children["kafka"].told(f"made no topics ({error!r})")) from error
         for difference in made.differences:
             self._tell(f"topics: {difference}")
 
