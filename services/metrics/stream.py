@@ -76,7 +76,8 @@ class LiveIntake:
         """Consume until cancelled."""
         while True:
             intake = self._make(self._generations.live)
-            await intake.make_indexes()
+            if not await self._indexed(intake):
+                continue
             self._intake = intake
             running = asyncio.create_task(intake.run(cluster_id), name="intake of the live generation")
             try:
@@ -88,6 +89,17 @@ class LiveIntake:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
             log.info("another generation is live", generation=self._generations.live.name)
+
+    @staticmethod
+    async def _indexed(intake: Intake) -> bool:
+        """Whether MongoDB has made the intake's indexes; that it is slow or away must not end the process."""
+        try:
+            await intake.make_indexes()
+        except PyMongoError as error:
+            log.warning("MongoDB is not there yet", error=repr(error))
+            await asyncio.sleep(1)
+            return False
+        return True
 
     async def _another(self) -> bool:
         try:
