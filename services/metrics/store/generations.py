@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from shared.mongo import Collection, Database, Doc, Mongo
 
 FOLDED = ("goals", "mentorships", "diaries", "cells", "months", "engaged", "nudges", "risks", "stale")
+INDEX_S = 900.0
 OF_THE_INTAKE = ("offsets", "subjects", "parked", "sessions")
 
 
@@ -34,7 +36,14 @@ class Generation:
         return self._database[f"{self.name}{name}"]
 
     async def make_indexes(self) -> None:
-        """Create the indexes; every one begins with the tenant."""
+        """Create the indexes; every one begins with the tenant.
+
+        On collections that are full already, as after an update that needs a new one, it takes its time, once.
+        """
+        with pymongo.timeout(INDEX_S):
+            await self._make_indexes()
+
+    async def _make_indexes(self) -> None:
         up, down = ASCENDING, DESCENDING
 
         def by(*fields: str | tuple[str, int]) -> IndexModel:
