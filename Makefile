@@ -9,7 +9,7 @@ ENGINES ?= embedded
 ROUNDS ?= 10
 export ENGINES
 
-.PHONY: setup demo up test check bench fuzz faults
+.PHONY: setup demo up test check bench bench-quick fuzz faults
 
 setup:
 	@$(PYTHON) -m deploy.setup
@@ -28,6 +28,9 @@ check: setup
 
 bench: setup
 	@$(RUN) tests.bench $(ARGS)
+
+bench-quick: setup
+	@$(RUN) tests.bench --quick $(ARGS)
 
 fuzz: setup
 	@$(RUN) tests.fuzz $(ARGS)

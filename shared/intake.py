@@ -42,8 +42,9 @@ from shared.outbox import Publisher, dead_letter
 log = structlog.get_logger(__name__)
 
 MAX_BATCH = 2_000
-HIGH_WATER = 3 * MAX_BATCH
-LOW_WATER = MAX_BATCH
+HIGH_WATER = 2 * MAX_BATCH
+QUEUED = 40_000
+"""Records queued, of all partitions; about 3 KB each."""
 BATCH_TIMEOUT_MS = 10
 """FastStream sleeps this long when there was nothing: all that a record waits for on an idle topic."""
 TRANSACTION_S = 30.0
@@ -410,9 +411,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 continue
             part.queue.extend(found)
             part.wake.set()
-            if len(part.queue) > HIGH_WATER and not part.paused:
+            if len(part.queue) > self._high_water and not part.paused:
                 part.paused = True
                 consumer.pause(tp)
+
+    @property
+    def _high_water(self) -> int:
+        """How many records a partition may have queued, so that memory is bounded whatever their number."""
+        return min(HIGH_WATER, QUEUED // max(1, len(self._partitions)))
 
     async def _work(self, part: _Partition) -> None:
         async with self._mongo.session() as session:
@@ -471,7 +477,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     continue
             for _ in records:
                 part.queue.popleft()
-            if part.paused and len(part.queue) < LOW_WATER:
+            if part.paused and len(part.queue) < self._high_water // 3:
                 part.paused = False
                 consumer.resume(part.tp)
             self._note_caught_up()

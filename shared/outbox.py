@@ -101,6 +101,8 @@ class Publisher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._by_name = {collection.name: collection for collection in collections}
+        self.acknowledged = 0
+        """How many events of this process Kafka has acknowledged."""
         self.published = 0
         """How many events this process has published, and recorded as published."""
         self.refilling = False
@@ -292,6 +294,7 @@ class Publisher:
                 self._land(flight)
             return
         telemetry.PUBLISHED.labels(self._next_event(sent[0])["topic"]).inc(len(sent))
+        self.acknowledged += len(sent)
         for flight in sent:
             self._acked(flight)
 

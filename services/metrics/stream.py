@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from services.metrics.domain.fold import fold_checkins, fold_goals, fold_nudges, touched
 from services.metrics.store import Folding, Generation, Generations
+from shared import levers
 from shared.intake import Batch, Folded, Intake
 from shared.mongo import Session
 
@@ -35,6 +36,14 @@ class Projection:
 
     async def fold(self, batch: Batch, session: Session) -> Folded:
         """Fold a batch: at most one read and one bulk write per collection."""
+        if levers.on(levers.FOLD_ONCE):
+            await self._fold(batch, session)
+        else:
+            for record in batch.records:
+                await self._fold(Batch(batch.topic, batch.partition, [record]), session)
+        return Folded()
+
+    async def _fold(self, batch: Batch, session: Session) -> None:
         if batch.topic == "goals":
             goal_ids, mentorship_ids = touched(batch.records)
             goals = await self._store.goals(goal_ids, session) if goal_ids else {}
@@ -45,7 +54,6 @@ class Projection:
         else:
             changes = fold_nudges(batch.records)
         await self._store.write(changes, f"{batch.topic}/{batch.partition}", session)
-        return Folded()
 
 
 class LiveIntake:

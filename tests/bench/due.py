@@ -70,7 +70,11 @@ async def each_alone(deadlines: misses.Deadlines, store: Store, horizons: dict[i
     async def worker() -> None:
         while True:
             claimed = await goals.find_one_and_update(
-                {"decide_at": {"$lte": horizons[0]}, "part": {"$in": list(horizons)}, "claimed": {"$exists": False}},
+                {
+                    "decide_at": {"$lte": horizons[0]},
+                    "part": {"$in": list(horizons)},
+                    "claimed": {"$exists": False},
+                },
                 {"$set": {"claimed": True}},
                 projection={"_id": 1},
                 return_document=ReturnDocument.AFTER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -147,13 +148,16 @@ def cpu_s(pid: int) -> float:
 
 
 async def run_json(
-    module: str, told: bytes, *, env: Mapping[str, str] | None = None, python: str = ""
+    module: str,
+    told: bytes,
+    *,
+    env: Mapping[str, str] | None = None,
+    python: str = "",
+    script: bool = False,
 ) -> Any:
-    """Run a module with JSON on standard input; its last line of standard output, from JSON."""
-    import os
-
+    """Run a module, or a script, with JSON on standard input; its last line of standard output, from JSON."""
     process = await asyncio.create_subprocess_exec(
-        *(python or sys.executable, "-m", module),
+        *(python or sys.executable, *(() if script else ("-m",)), module),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

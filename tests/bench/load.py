@@ -20,7 +20,8 @@ import uvloop
 class Load(msgspec.Struct, kw_only=True):
     """What to send: `requests` names a file of JSON lines, each `{"head", "body"}`; sent in turn for `seconds`.
 
-    Where `head` has `{key}`, each request gets a key of its own that begins with `keys`.
+    With a `rate` no more than so many a second. Where `head` has `{key}`, each request gets a key of its own that
+    begins with `keys`.
     """
 
     port: int
@@ -28,6 +29,7 @@ class Load(msgspec.Struct, kw_only=True):
     keys: str
     connections: int = 32
     seconds: float = 3.0
+    rate: float | None = None
     host: str = "127.0.0.1"
 
 
@@ -81,6 +83,14 @@ class _Connection(asyncio.Protocol):
         if request is None:
             self._transport.close()
             return
+        wait = self._run.wait_s()
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._write, request)
+        else:
+            self._write(request)
+
+    def _write(self, request: bytes) -> None:
+        assert self._transport is not None
         self._sent = time.perf_counter()
         self._transport.write(request)
 
@@ -93,7 +103,9 @@ class _Run:
         self._open = load.connections
         self._latencies: list[float] = []
         self._statuses: dict[int, int] = {}
-        self._until = time.perf_counter() + load.seconds
+        self._rate = load.rate
+        self._begun = time.perf_counter()
+        self._until = self._begun + load.seconds
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.error: Exception | None = None
 
@@ -103,6 +115,12 @@ class _Run:
         before, after, body = self._requests[self._sent % len(self._requests)]
         self._sent += 1
         return before + b"%s-%d" % (self._keys.encode(), self._sent) + after + body
+
+    def wait_s(self) -> float:
+        """How long the request given out last has to wait, for the rate."""
+        if self._rate is None:
+            return 0.0
+        return self._begun + self._sent / self._rate - time.perf_counter()
 
     def answered(self, status: int, seconds: float) -> None:
         self._statuses[status] = self._statuses.get(status, 0) + 1
@@ -123,15 +141,17 @@ class _Run:
         return Told(rate=len(found) / seconds, p50=quantile(0.5), p99=quantile(0.99), statuses=self._statuses)
 
 
+def _lines(file: str) -> list[bytes]:
+    return Path(file).read_bytes().splitlines()
+
+
 async def run(load: Load) -> Told:
     """Send for as long as it says.
 
     Raises:
         OSError: a connection broke.
     """
-    templates = [
-        msgspec.json.decode(line, type=Template) for line in Path(load.requests).read_bytes().splitlines()
-    ]
+    templates = [msgspec.json.decode(line, type=Template) for line in _lines(load.requests)]
     requests = []
     for template in templates:
         body = template.body.encode()

@@ -65,7 +65,10 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
     meter.begin()
     running = asyncio.create_task(publisher.run())
     begun = time.monotonic()
+    acked_s = 0.0
     while publisher.published < asked["events"]:
+        if not acked_s and publisher.acknowledged >= asked["events"]:
+            acked_s = time.monotonic() - begun
         if running.done() or time.monotonic() - begun > asked.get("timeout_s", 120):
             raise RuntimeError(f"not all was published: {running!r}")
         await asyncio.sleep(LOOK_S)
@@ -75,7 +78,9 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
     await asyncio.gather(running, return_exceptions=True)
     await producer.stop()
     await mongo.close()
-    return {**answer, "unmarked": left}
+    if left:
+        raise RuntimeError(f"{left} are not recorded as published")
+    return {**answer, "acked_rate": asked["events"] / (acked_s or answer["seconds"])}
 
 
 if __name__ == "__main__":

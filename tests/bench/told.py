@@ -8,18 +8,18 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
 
 
-def answer(main: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> None:
+def answer(main: Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]) -> None:
     """Run `main` on what standard input says, and print what it answers."""
     asked = json.load(sys.stdin)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        told = runner.run(main(asked))  # type: ignore[arg-type]
-    sys.stdout.write(json.dumps(told) + "\n")
+        answered = runner.run(main(asked))
+    sys.stdout.write(json.dumps(answered) + "\n")
 
 
 def tune_collector() -> None:
@@ -50,5 +50,7 @@ class Meter:
             "seconds": seconds,
             "rate": events / seconds,
             "cpu_us": (time.process_time() - self._cpu) * 1e6 / events,
+            "begun_at": time.time() - seconds,
+            "ended_at": time.time(),
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared import events as contract
+from shared.events.types import Role
 from shared.ids import uuid7
 from shared.kafka import Outgoing, Producer, partition_of
 from tests.builders import Pair
@@ -77,7 +78,8 @@ def _life(n: int, shift: float, chance: random.Random) -> Iterator[Told]:
     for number in range(2):
         goal_id = uuid7()
         owner, other = (pair.mentee_id, pair.mentor_id) if number == 0 else (pair.mentor_id, pair.mentee_id)
-        role, other_role = ("mentee", "mentor") if number == 0 else ("mentor", "mentee")
+        role: Role = "mentee" if number == 0 else "mentor"
+        other_role: Role = "mentor" if number == 0 else "mentee"
         due_at = begin + WEEKS
         whose = {"owner_id": owner, "owner_role": role}
         goal = pair.goal_set(goal_id, **whose, counterpart_id=other, due_at=due_at)

@@ -29,8 +29,8 @@ async def measure(ground: Ground, *, repetitions: int, seconds: float) -> dict[s
     """
     place = Place.new()
     await ground.topics(place)
-    pairs = await _known(ground, place)
-    files = _requests(ground, pairs)
+    pairs = await known(ground, place)
+    files = requests(ground, pairs)
     peer = {
         "PEER_MONGO": ground.mongo,
         "PEER_KAFKA": ground.kafka,
@@ -70,6 +70,18 @@ async def measure(ground: Ground, *, repetitions: int, seconds: float) -> dict[s
     return answer
 
 
+async def rate(ground: Ground, *, without: str, repetitions: int = 3, seconds: float = 3.0) -> list[float]:
+    """The product's rates with a lever switched off."""
+    place = Place.new()
+    await ground.topics(place)
+    file = requests(ground, await known(ground, place))["ours"]
+    async with ground.service("checkins", place, env={"ONBELAY_WITHOUT": without}) as running:
+        await _load(ground, running, file, 1.0)
+        found = [(await _load(ground, running, file, seconds))["rate"] for _ in range(repetitions)]
+    await ground.clean(place)
+    return found
+
+
 async def _load(ground: Ground, running: Running, file: Path, seconds: float) -> dict[str, Any]:
     before = running.cpu_s()
     found: dict[str, Any] = await ground.run(
@@ -95,21 +107,24 @@ async def _stored(ground: Ground, place: Place, told: dict[str, list[dict[str, A
         raise Failed(f"{answered} were answered, {stored} are stored")
 
 
-async def _known(ground: Ground, place: Place) -> list[tuple[Pair, list[str]]]:
+async def known(
+    ground: Ground, place: Place, count: int = PAIRS, *, goals: int = GOALS_A_PAIR
+) -> list[tuple[Pair, list[str]]]:
     """Mentorships and goals, told as the goals service would tell them."""
     pairs = [
         (
             Pair(org_id=ORG, mentor_id=f"mentor-{n}", mentee_id=f"mentee-{n}"),
-            [uuid7() for _ in range(GOALS_A_PAIR)],
+            [uuid7() for _ in range(goals)],
         )
-        for n in range(PAIRS)
+        for n in range(count)
     ]
     producer = Producer(ground.kafka, client_id="bench")
     futures = []
-    for pair, goals in pairs:
+    for pair, goal_ids in pairs:
         told: list[contract.Event] = [pair.started()]
         told += [
-            pair.goal_set(goal_id, measure=contract.Measure(kind="number", target=10.0)) for goal_id in goals
+            pair.goal_set(goal_id, measure=contract.Measure(kind="number", target=10.0))
+            for goal_id in goal_ids
         ]
         for event in told:
             sent = record(event)
@@ -124,7 +139,7 @@ async def _known(ground: Ground, place: Place) -> list[tuple[Pair, list[str]]]:
     return pairs
 
 
-def _requests(ground: Ground, pairs: list[tuple[Pair, list[str]]]) -> dict[str, Path]:
+def requests(ground: Ground, pairs: list[tuple[Pair, list[str]]]) -> dict[str, Path]:
     """Files of requests: the product's with token and idempotency key, the baselines' with neither."""
     ours, plain = [], []
     for n in range(GOALS_A_PAIR):

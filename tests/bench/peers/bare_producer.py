@@ -1,4 +1,4 @@
-"""The ceiling of N1: aiokafka's producer, pipelined, sending the same records from memory; settings as the product's."""
+"""The ceiling of N1: aiokafka's producer, pipelined, sending the same records from memory; set as the product's."""
 
 from __future__ import annotations
 

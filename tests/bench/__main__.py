@@ -1,0 +1,226 @@
+"""`python -m tests.bench [ROW ...] [--quick] [--levers]`: measures, prints the table, and writes `bench.json`.
+
+Engines of its own are started and stopped. Rows are those of `tests.bench.rows`; without any, all are measured.
+`--quick` measures little of each and takes under three minutes: it shows what is broken, not what is fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shared import levers
+from tests.bench import end_to_end, others, writes
+from tests.bench.ground import Failed, Ground, median, ratios
+from tests.bench.projections import QUIX_PYTHON, Projections, Sizes, growth
+from tests.bench.rows import ROWS, lines
+from tests.support.engines import embedded
+
+BENCH_JSON = Path("bench.json")
+LOCK = Path("requirements-bench.lock")
+PROJECTIONS = ("P1", "P2", "P3", "P4", "P5", "P6", "P9", "two processes")
+OF_PROJECTIONS = (
+    levers.NEW_SUBJECTS,
+    levers.OWNERS_CACHE,
+    levers.RAW_COMMANDS,
+    levers.PARALLEL_PARTITIONS,
+    levers.FROZEN_COLLECTOR,
+    levers.FOLD_ONCE,
+)
+OF_WRITES = (levers.GROUP_COMMIT, levers.THIN_ROUTES, levers.REPLICA_CACHE, levers.RECORD_BATCHES)
+Results = dict[str, dict[str, Any]]
+
+
+class Bench:
+    """All rows that are wanted, on one ground."""
+
+    def __init__(self, ground: Ground, wanted: set[str], *, quick: bool, say: Callable[[str], None]) -> None:
+        self._ground = ground
+        self._wanted = wanted
+        self._quick = quick
+        self._say = say
+        self.results: Results = {}
+
+    async def run(self) -> None:
+        """Measure; a row that fails says so, and the others are measured all the same."""
+        quick = self._quick
+        await self._try(
+            ("R1", "R2", "R3"),
+            lambda: writes.measure(self._ground, repetitions=2 if quick else 5, seconds=1.5 if quick else 4),
+        )
+        await self._try(
+            ("N1",),
+            lambda: others.relay(
+                self._ground, events=20_000 if quick else 100_000, repetitions=1 if quick else 5
+            ),
+        )
+        await self._try(
+            ("T1",),
+            lambda: others.deadlines(
+                self._ground,
+                goals=2_000 if quick else 10_000,
+                alone=300 if quick else 2_000,
+                repetitions=1 if quick else 5,
+            ),
+        )
+        await self._try(
+            ("P8",),
+            lambda: others.idle(self._ground, events=40 if quick else 150, repetitions=1 if quick else 3),
+        )
+        await self._try(("end to end",), lambda: end_to_end.measure(self._ground, seconds=8 if quick else 30))
+        if self._wanted & set(PROJECTIONS):
+            await self._projections()
+        if not quick:
+            await self._try(
+                ("growth",), lambda: growth(self._ground, few=10_000, many=1_000_000, events=60_000)
+            )
+
+    async def _projections(self) -> None:
+        quick = self._quick
+        sizes = Sizes(
+            pairs=500 if quick else 5_000,
+            peer_events=20_000 if quick else 100_000,
+            slow_events=500 if quick else 5_000,
+            repetitions=1 if quick else 5,
+        )
+        on = Projections(self._ground, sizes)
+        self._say("publishing the events of the projections")
+        await on.publish()
+        rates: list[float] = []
+
+        async def first() -> dict[str, Any]:
+            nonlocal rates
+            found = await on.batches(2_000, check=True)
+            rates = found["rates"]
+            p6 = {name.removeprefix("cpu_"): found[name] for name in ("cpu_ratio", "cpu_runs")}
+            self.results["P6"] = {**p6, "cpu_us": found["cpu_us"], "peer_cpu_us": found["peer_cpu_us"]}
+            self.results["P3"] = await on.limit(found["documents_s"])
+            if not quick:
+                untuned = await on.batches(2_000, collector=False)
+                found |= {"untuned_ratio": untuned["ratio"], "untuned_runs": untuned["runs"]}
+                found["untuned_rates"] = untuned["rates"]
+            return found
+
+        await self._try(("P1",), first, force=True)
+        if not rates:
+            return
+        await self._try(("P2",), lambda: self._per_message(on, rates))
+        await self._try(("P4",), lambda: on.consuming(rates))
+        await self._try(("P9",), lambda: on.quix(rates))
+        await self._try(("P5",), lambda: on.batches(500))
+        if not quick:
+            await self._try(("two processes",), on.two_processes)
+
+    async def _per_message(self, on: Projections, rates: list[float]) -> dict[str, Any]:
+        found = await on.per_message(rates)
+        untuned = self.results.get("P1", {}).get("untuned_rates")
+        if untuned:
+            found["untuned_ratio"] = median(untuned) / found["peer_rate"]
+        return found
+
+    async def levers(self) -> dict[str, Any]:
+        """What each lever gives: the rate with all on over that with it off."""
+        on = Projections(self._ground, Sizes(2_000, 0, 0, 1))
+        await on.publish()
+        told: dict[str, Any] = {"projection": await on.levers(OF_PROJECTIONS)}
+        whole = await writes.rate(self._ground, without="")
+        told["writes"] = {}
+        for name in OF_WRITES:
+            off = await writes.rate(self._ground, without=name)
+            told["writes"][name] = {"gain": median(ratios(whole, off))}
+        return told
+
+    async def _try(
+        self, keys: tuple[str, ...], measure: Callable[[], Awaitable[dict[str, Any]]], *, force: bool = False
+    ) -> None:
+        if not force and not self._wanted & set(keys):
+            return
+        begun = time.monotonic()
+        try:
+            found = await measure()
+        except (Failed, TimeoutError, OSError) as error:
+            self._say(f"{', '.join(keys)} failed: {error}")
+            for key in keys:
+                self.results[key] = {"skipped": f"failed: {str(error).splitlines()[0]}"}
+            return
+        if len(keys) == 1:
+            self.results[keys[0]] = found
+        else:
+            self.results |= found
+        self._say(f"{', '.join(keys)} measured in {time.monotonic() - begun:.0f} s")
+
+
+def install_peers() -> str | None:
+    """Quix Streams and py-spy in an environment of their own; why not, if it cannot be."""
+    if QUIX_PYTHON.is_file():
+        return None
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(QUIX_PYTHON.parents[1])], check=True)
+        subprocess.run(
+            [str(QUIX_PYTHON), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(LOCK)], check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        with contextlib.suppress(OSError):
+            QUIX_PYTHON.unlink()
+        return str(error)
+    return None
+
+
+async def measured(wanted: set[str], *, quick: bool, with_levers: bool, console: Console) -> Results:
+    """Run the benchmarks on engines of their own."""
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - begun:6.0f} s[/dim]  {text}")
+
+    with tempfile.TemporaryDirectory(prefix="onbelay-bench-") as folder:
+        async with embedded(Path(folder)) as engines:
+            bench = Bench(Ground(engines, Path(folder)), wanted, quick=quick, say=say)
+            await bench.run()
+            if with_levers:
+                bench.results["levers"] = await bench.levers()
+            return bench.results
+
+
+def main() -> None:
+    """Parse the arguments, measure, print, and write."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.key for row in ROWS))
+    parser.add_argument("--quick", action="store_true", help="little of each, in under 3 minutes")
+    parser.add_argument("--levers", action="store_true", help="measure each lever switched off, too")
+    asked = parser.parse_args()
+    known = {row.key for row in ROWS}
+    if unknown := set(asked.rows) - known:
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    console = Console(width=max(120, Console().width))
+    if not asked.quick and (why := install_peers()):
+        console.print(f"Quix Streams is not there: {why}")
+    os.environ.pop("ONBELAY_WITHOUT", None)
+    results = asyncio.run(
+        measured(set(asked.rows) or known, quick=asked.quick, with_levers=asked.levers, console=console)
+    )
+    table = Table(title="Benchmarks" + (" (quick)" if asked.quick else ""))
+    for heading in ("", "measure", "measured", "goal", ""):
+        table.add_column(heading)
+    for cells in lines(results):
+        table.add_row(*cells)
+    console.print(table)
+    kept = json.loads(BENCH_JSON.read_text()) if asked.rows and BENCH_JSON.is_file() else {}
+    BENCH_JSON.write_text(json.dumps(kept | results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""P1-P6, P9, growth and two processes: the projection beside its peers, on the same records of the same topics."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared import events as contract
+from shared.ids import uuid7
+from tests.bench import workload
+from tests.bench.ground import Failed, Ground, Place, median, ratios, run_json
+from tests.bench.workload import BEGIN, Told
+
+QUIX_PYTHON = Path(".venv-bench/bin/python")
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured: pairs (40 events each), what the slow peers take of it, and repetitions."""
+
+    pairs: int
+    peer_events: int
+    slow_events: int
+    repetitions: int
+
+
+def there(path: Path) -> bool:
+    """Whether a file is there."""
+    return path.is_file()
+
+
+class Projections:
+    """Runs the projection and its peers on one dataset."""
+
+    def __init__(self, ground: Ground, sizes: Sizes) -> None:
+        self._ground = ground
+        self._sizes = sizes
+        self._data = Place.new()
+        self.events = 0
+
+    async def publish(self) -> None:
+        """Make the dataset."""
+        await self._ground.topics(self._data)
+        told = workload.events(self._sizes.pairs)
+        self.events = await workload.publish(self._ground.kafka, self._data.topic_prefix, told)
+
+    # -- the rows
+
+    async def batches(self, batch: int, *, collector: bool = True, check: bool = False) -> Run:
+        """The product at a batch size, and the batch subscriber at the same, in pairs.
+
+        `collector`: the product's is tuned as it ships, the subscriber's left as it is; else neither's is.
+        """
+        ours, peers = [], []
+        for repetition in range(self._sizes.repetitions):
+            ours.append(await self.ours(batch, without="" if collector else "frozen-collector"))
+            place = self._place()
+            peers.append(
+                await self._peer(
+                    "batch_subscriber", place, min(self.events, self._sizes.peer_events), batch=batch
+                )
+            )
+            if check and repetition == 0:
+                await self._same_numbers(place, min(self.events, self._sizes.peer_events))
+            await self._ground.clean(place)
+        runs = ratios([each["rate"] for each in ours], [each["rate"] for each in peers])
+        cpu = ratios([each["cpu_us"] for each in ours], [each["cpu_us"] for each in peers])
+        return {
+            "ratio": median(runs),
+            "runs": runs,
+            "rate": median(each["rate"] for each in ours),
+            "peer_rate": median(each["rate"] for each in peers),
+            "cpu_ratio": median(cpu),
+            "cpu_runs": cpu,
+            "cpu_us": median(each["cpu_us"] for each in ours),
+            "peer_cpu_us": median(each["cpu_us"] for each in peers),
+            "documents_s": [each["documents_s"] for each in ours],
+            "rates": [each["rate"] for each in ours],
+            "rss_mb": max(each["rss_mb"] for each in ours),
+        }
+
+    async def per_message(self, rates: list[float]) -> Run:
+        """P2, beside the product's rates at 2,000."""
+        found = []
+        for _ in range(self._sizes.repetitions):
+            place = self._place()
+            found.append(await self._peer("per_message", place, self._sizes.slow_events))
+            await self._ground.clean(place)
+        runs = ratios(rates, [each["rate"] for each in found])
+        return {"ratio": median(runs), "runs": runs, "peer_rate": median(each["rate"] for each in found)}
+
+    async def limit(self, documents_s: list[float]) -> Run:
+        """P3, beside the documents that the product wrote."""
+        found = []
+        for _ in documents_s:
+            place = self._place()
+            env = self._peer_env(place)
+            found.append((await self._ground.run("peers.bulk_limit", env=env, batches=20))["documents_s"])
+            await self._ground.clean(place)
+        runs = ratios(documents_s, found)
+        return {"ratio": median(runs), "runs": runs, "rate": median(documents_s), "peer_rate": median(found)}
+
+    async def consuming(self, rates: list[float]) -> Run:
+        """P4, beside the product's rates at 2,000."""
+        found = [await self._peer("consume", self._place(), self.events, tuned=True) for _ in rates]
+        runs = ratios(rates, [each["rate"] for each in found])
+        return {"ratio": median(runs), "runs": runs, "peer_rate": median(each["rate"] for each in found)}
+
+    async def quix(self, rates: list[float]) -> Run:
+        """P9, beside the product's rates at 2,000; needs the environment of `requirements-bench.lock`."""
+        if not there(QUIX_PYTHON):
+            return {"skipped": "Quix Streams could not be installed"}
+        found = []
+        for _ in rates:
+            place = self._place()
+            env = {**self._peer_env(place), "PYTHONWARNINGS": "ignore"}
+            asked = b'{"events": %d, "batch": 2000}' % min(self.events, self._sizes.peer_events)
+            script = str(Path(__file__).with_name("peers") / "quix_sink.py")
+            found.append(await run_json(script, asked, env=env, python=str(QUIX_PYTHON), script=True))
+            await self._ground.clean(place)
+        runs = ratios(rates, [each["rate"] for each in found])
+        return {"ratio": median(runs), "runs": runs, "peer_rate": median(each["rate"] for each in found)}
+
+    async def two_processes(self) -> Run:
+        """Two processes of one group beside one alone, on the same cores."""
+        runs = []
+        for _ in range(min(3, self._sizes.repetitions)):
+            alone = await self.ours(2_000)
+            place = self._place()
+            both = await asyncio.gather(
+                *(self._project(place, self.events, together=True, port=port) for port in (1, 2))
+            )
+            await self._ground.clean(place)
+            seconds = max(each["ended_at"] for each in both) - min(each["begun_at"] for each in both)
+            runs.append(self.events / seconds / alone["rate"])
+        return {"ratio": median(runs), "runs": runs}
+
+    async def levers(self, names: Iterable[str]) -> Run:
+        """What is left of the rate with each lever switched off."""
+        whole = await self.ours(2_000)
+        found = {}
+        for name in names:
+            off = await self.ours(2_000, without=name)
+            found[name] = {"gain": whole["rate"] / off["rate"], "cpu_gain": off["cpu_us"] / whole["cpu_us"]}
+        return found
+
+    # -- one run each
+
+    async def ours(self, batch: int, *, without: str = "") -> Run:
+        """The product, once over the whole dataset, into a database of its own."""
+        place = self._place()
+        before = await self._documents()
+        found = await self._project(place, self.events, batch=batch, without=without)
+        found["documents_s"] = (await self._documents() - before) / found["seconds"]
+        await self._ground.clean(place)
+        return found
+
+    async def _project(
+        self,
+        place: Place,
+        events: int,
+        *,
+        batch: int = 2_000,
+        without: str = "",
+        together: bool = False,
+        port: int = 0,
+    ) -> Run:
+        env = {**self._ground.environment(place, port=port), "ONBELAY_WITHOUT": without}
+        found: Run = await self._ground.run("project", env=env, events=events, batch=batch, together=together)
+        return found
+
+    async def _peer(
+        self, name: str, place: Place, events: int, *, batch: int = 2_000, tuned: bool = False
+    ) -> Run:
+        found: Run = await self._ground.run(
+            f"peers.{name}", env=self._peer_env(place), events=events, batch=batch, tuned=tuned
+        )
+        return found
+
+    def _place(self) -> Place:
+        return Place(self._data.topic_prefix, Place.new().database_prefix)
+
+    def _peer_env(self, place: Place) -> dict[str, str]:
+        return {
+            "PEER_KAFKA": self._ground.kafka,
+            "PEER_MONGO": self._ground.mongo,
+            "PEER_DATABASE": f"{place.database_prefix}metrics",
+            "PEER_TOPIC_PREFIX": place.topic_prefix,
+        }
+
+    async def _documents(self) -> int:
+        """Documents that MongoDB has inserted and updated so far."""
+        status = await self._ground.client.database("admin").command("serverStatus")
+        documents = status["metrics"]["document"]
+        return int(documents["inserted"] + documents["updated"])
+
+    async def _same_numbers(self, peers: Place, events: int) -> None:
+        """The peer counted what the product counts; of the whole dataset, or nothing is said.
+
+        Raises:
+            Failed: they differ.
+        """
+        if events < self.events:
+            return
+        place = self._place()
+        await self._project(place, self.events)
+        of_peers, of_ours = await self._sums(peers), await self._sums(place)
+        await self._ground.clean(place)
+        if of_peers != of_ours:
+            raise Failed(f"the peer's numbers differ: {of_peers} and {of_ours}")
+
+    async def _sums(self, place: Place) -> dict[str, int]:
+        """All of the organizations' numbers, and how many documents of each kind there are."""
+        database = self._ground.client.database(f"{place.database_prefix}metrics")
+        sums: dict[str, int] = {}
+        async for cell in database["cells"].find({"scope": "orgs"}):
+            for role in ("mentor", "mentee"):
+                for number, amount in cell.get(role, {}).items():
+                    sums[f"{role}.{number}"] = sums.get(f"{role}.{number}", 0) + amount
+        for name in ("goals", "diaries", "mentorships"):
+            sums[name] = await database[name].count_documents({})
+        return {name: amount for name, amount in sums.items() if amount}
+
+
+async def growth(ground: Ground, *, few: int, many: int, events: int) -> Run:
+    """The cost of an event with `many` goals beside that with `few`, both folded before; memory with `many`."""
+    found: dict[int, Run] = {}
+    filled: dict[int, Run] = {}
+    for goals in (few, many):
+        place = Place.new()
+        await ground.topics(place)
+        kept: list[Told] = []
+        await workload.publish(ground.kafka, place.topic_prefix, _remembering(goals, kept, events / goals))
+        env = ground.environment(place)
+        filled[goals] = await ground.run("project", env=env, events=goals, batch=2_000, timeout_s=900)
+        sent = await workload.publish(ground.kafka, place.topic_prefix, _check_ins(kept, events))
+        # The group's offsets are those that are stored: this process begins where the other ended.
+        found[goals] = await ground.run("project", env=env, events=sent, batch=2_000)
+        await ground.clean(place)
+    runs = [found[few]["rate"] / found[many]["rate"]]
+    return {
+        "ratio": runs[0],
+        "runs": runs,
+        "cpu_ratio": found[many]["cpu_us"] / found[few]["cpu_us"],
+        "rss_mb": filled[many]["rss_mb"],
+        "fill_rate": filled[many]["rate"],
+        "goals": many,
+    }
+
+
+def _remembering(goals: int, kept: list[Told], share: float) -> Iterator[Told]:
+    """The setting of so many goals, of which a share at random is kept to check in on."""
+    chance = random.Random(5)
+    for each in workload.goals_set(goals):
+        if chance.random() < share:
+            kept.append(each)
+        yield each
+
+
+def _check_ins(goals: list[Told], events: int) -> Iterator[Told]:
+    """A check-in about one of the goals after the other, over and over."""
+    for n in range(events):
+        _, number, event, _, _ = goals[n % len(goals)]
+        assert isinstance(event, contract.GoalSet)
+        at = BEGIN + (workload.WEEKS / events) * n
+        logged = contract.CheckInLogged(
+            org_id=event.org_id,
+            program_id=event.program_id,
+            mentorship_id=event.mentorship_id,
+            checkin_id=uuid7(),
+            goal_id=event.goal_id,
+            author_id=event.owner_id,
+            author_role=event.owner_role,
+            occurred_at=at,
+            logged_at=at,
+            progress=contract.Progress(value=3.0),
+            confidence=7,
+            realistic=True,
+            attainable=True,
+        )
+        yield (at, number, logged, contract.subject_of(logged), 1)
