@@ -85,11 +85,6 @@ class Store:
         found = self._kept.mentorships.find({"org_id": org_id, "people": person_id}).sort("_id", DESCENDING)
         return [msgspec.convert(document, Mentorship) for document in await found.limit(200).to_list(None)]
 
-    async def mentorships_named(self, org_id: str, ids: Sequence[str]) -> dict[str, Mentorship]:
-        """Some mentorships, by their ids."""
-        found = self._kept.mentorships.find({"org_id": org_id, "_id": {"$in": list(ids)}})
-        return {document["_id"]: msgspec.convert(document, Mentorship) async for document in found}
-
     async def programs(self, org_id: str) -> list[str]:
         """The ids of the organization's programs."""
         return sorted(await self._kept.mentorships.distinct("program_id", {"org_id": org_id}))

@@ -66,7 +66,7 @@ def gallery(org: str, now: datetime) -> History:
             owners.append(("leader", leader))
         keen = rng.uniform(0.45, 0.98)
         for index, (role, person) in enumerate(owners):
-            _goal(rng, history, pair, role, person, started + rng.uniform(0, 20) * DAY, now, keen, index)
+            _goal(rng, history, pair, role, person, started + rng.uniform(0, 48) * DAY, now, keen, index)
     return history
 
 
