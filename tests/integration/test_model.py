@@ -22,8 +22,8 @@ from shared import events as contract
 from shared.mongo import Mongo
 from tests.model import cadence
 from tests.model.histories import Drawn, Seeded
-from tests.model.live import Live, clear_of
-from tests.model.numbers import by, engaged, numbers, of_goal
+from tests.model.live import Live, clear_of, patiently
+from tests.model.numbers import Whose, anybody, by, engaged, numbers, of_goal
 from tests.model.steps import Told
 from tests.support.polling import eventually
 from tests.support.system import System
@@ -224,37 +224,40 @@ def renamed(live: Live, told: list[Told]) -> list[Told]:
 
 
 async def counted_the_same(system: System, history: History, begin: date, last: date) -> None:
-    """Metrics answers what the model counts: of goals, mentorships, people and the organization."""
+    """Metrics answers what the model counts: of goals, mentorships, people and the organization, week by week."""
     first, middle = begin - timedelta(days=8), begin + (last - begin) / 2
-    for window in ((first, last, last), (middle, last, last), (first, last, middle)):
+    for first_day, last_day, as_of in ((first, last, last), (middle, last, last), (first, last, middle)):
+        window = {"from": first_day.isoformat(), "to": last_day.isoformat(), "as_of": as_of.isoformat()}
         for live, told in zip(history.mentorships, history.told, strict=True):
-            await _same(system, history, "mentorships", live.mentorship_id, numbers(told, *window), window)
-            for goal in (live.ids[name] for name in live.model.goals):
-                await _same(system, history, "goals", goal, numbers(of_goal(told, goal), *window), window)
-            for person in live.people.values():
-                await _same(system, history, "people", person, numbers(told, *window, by(person)), window)
+            asked: list[tuple[str, str, list[Told], Whose]] = [
+                ("mentorships", live.mentorship_id, told, anybody)
+            ]
+            asked += [("people", person, told, by(person)) for person in live.people.values()]
+            ids = (live.ids[name] for name in live.model.goals)
+            asked += [("goals", goal, of_goal(told, goal), anybody) for goal in ids]
+            for scope, id_, own, whose in asked:
+                answer = await _numbers(system, history, f"{scope}/{id_}", {**window, "granularity": "week"})
+                for part in (*answer.pop("series"), answer):
+                    days = (date.fromisoformat(part["from"]), date.fromisoformat(part["to"]), as_of)
+                    found = {name: value for name, value in part.items() if name not in SPAN}
+                    assert found == numbers(own, *days, whose), f"{scope} {id_} {days}"
         everything = [each for told in history.told for each in told]
-        expected = numbers(everything, *window)
+        expected = numbers(everything, first_day, last_day, as_of)
         expected["by_role"] = dict.fromkeys(expected["by_role"], WITHHELD)
-        expected |= {"people": PEOPLE, "engaged": len(engaged(everything, *window))}
-        expected["engaged_share"] = expected["engaged"] / PEOPLE
-        await _same(system, history, "orgs", history.org, expected, window, "onbelay:metrics")
+        people = engaged(everything, first_day, last_day, as_of)
+        expected |= {"people": PEOPLE, "engaged": len(people), "engaged_share": len(people) / PEOPLE}
+        answer = await _numbers(system, history, f"orgs/{history.org}", window, "onbelay:metrics")
+        assert {name: value for name, value in answer.items() if name not in SPAN} == expected
 
 
-async def _same(
+async def _numbers(
     system: System,
     history: History,
-    scope: str,
-    id_: str,
-    expected: dict[str, Any],
-    window: tuple[date, date, date],
+    of: str,
+    parameters: dict[str, str],
     needs: str = "onbelay:programs",
-) -> None:
+) -> dict[str, Any]:
     client = system.client("metrics", sub="hr", org=history.org, scope=needs)
-    first, last, as_of = (day.isoformat() for day in window)
-    answer = await client.get(
-        f"/v1/metrics/{scope}/{id_}", params={"from": first, "to": last, "as_of": as_of}
-    )
+    answer = await patiently(lambda: client.get(f"/v1/metrics/{of}", params=parameters))
     assert answer.status_code == 200, answer.text
-    found = {name: value for name, value in answer.json().items() if name not in SPAN}
-    assert found == expected, f"{scope} {id_} {window}"
+    return dict(answer.json())

@@ -7,7 +7,7 @@ tolerance, and histories keep away from the instants at which something is decid
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,7 +73,7 @@ class Live:
             "coordinator_id": COORDINATOR,
             "time_zone": "UTC",
         }
-        answer = await self._hr().post("/v1/mentorships", json=body)
+        answer = await self._sent(self._hr(), "/v1/mentorships", body)
         assert answer.status_code == 201, answer.text
         self.mentorship_id = answer.json()["mentorship_id"]
         self.model = Accountability(self.people)
@@ -165,19 +165,10 @@ class Live:
         return await self._sent(self._as(person, service), url, body)
 
     async def _sent(self, client: httpx.AsyncClient, url: str, body: Json | None = None) -> httpx.Response:
-        """The answer, asked for again, as a careful client does, while a service has no time for it."""
         headers = {"Idempotency-Key": uuid4().hex}
-
-        async def answered() -> httpx.Response | None:
-            answer = await client.post(url, json=body, headers=headers)
-            return answer if answer.status_code != 503 else None
-
-        found = await eventually(answered, seconds=20, every=1)
-        assert found is not None
-        return found
+        return await patiently(lambda: client.post(url, json=body, headers=headers))
 
     async def _revise(self, step: Revise) -> httpx.Response:
-        seen = await self._as(step.by).get(self._url(step.goal))
         wanted: Json = {
             "title": step.title,
             "measure": _measure(step.measure) if step.measure is not None else None,
@@ -185,8 +176,13 @@ class Live:
             "check_in_every_days": step.every,
         }
         changes = {name: value for name, value in wanted.items() if value is not None}
-        headers = {"If-Match": seen.headers["etag"]}
-        return await self._as(step.by).patch(self._url(step.goal), json=changes, headers=headers)
+        client, url = self._as(step.by), self._url(step.goal)
+
+        async def asked() -> httpx.Response:
+            seen = await patiently(lambda: client.get(url))
+            return await client.patch(url, json=changes, headers={"If-Match": seen.headers["etag"]})
+
+        return await patiently(asked)
 
     def _check_in(self, step: Log) -> Json:
         body: Json = {
@@ -245,7 +241,7 @@ class Live:
     async def remembers(self) -> None:
         """The history of each goal tells all that happened to it, newest first."""
         for name in self.model.goals:
-            answer = await self._hr().get(f"{self._url(name)}/history", params={"limit": "200"})
+            answer = await self._history(name)
             assert answer.status_code == 200, answer.text
             found = [(item["type"], item["revision"]) for item in answer.json()["items"]]
             own = [each for each in self.model.told if each.subject == f"goal/{name}"]
@@ -254,6 +250,10 @@ class Live:
                 revision = each.data.get("revision", revision)
                 expected.append((each.type, revision))
             assert found == expected[::-1], self._story(name)
+
+    async def _history(self, goal: str) -> httpx.Response:
+        url = f"{self._url(goal)}/history"
+        return await patiently(lambda: self._hr().get(url, params={"limit": "200"}))
 
     def told_the_same(self, events: Iterable[Json]) -> list[Told]:
         """Each subject's events are those of the model; answers the lapses, which the model has by itself.
@@ -298,6 +298,17 @@ class Live:
 
     def _story(self, what: str) -> str:
         return "\n".join([*self.notes, what])
+
+
+async def patiently(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """The answer, asked for again, as a careful client does, while a service has no time for it."""
+
+    async def answered() -> httpx.Response:
+        answer = await ask()
+        assert answer.status_code != 503, answer.text
+        return answer
+
+    return await eventually(answered, seconds=60, every=1)
 
 
 def delicate(model: Accountability, around: datetime) -> Iterator[datetime]:

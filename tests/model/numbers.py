@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.model.steps import ROLES, SYSTEM, Told
 
-Whose = Callable[[str | None, str | None], bool]
+Whose = Callable[[str | None, str], bool]
 """Whether what a person did in a role is counted."""
 
 
@@ -24,12 +24,17 @@ class Count:
     weight: int = 1
 
 
+def anybody(role: str | None, person: str) -> bool:
+    """What everybody did."""
+    return True
+
+
 def numbers(
     told: Sequence[Told],
     first: date,
     last: date,
     as_of: date,
-    whose: Whose = lambda role, person: True,
+    whose: Whose = anybody,
 ) -> dict[str, Any]:
     """What metrics has to answer for a window, by what had been recorded by the end of a day."""
     known = [each for each in told if _day(each.time) <= as_of]
