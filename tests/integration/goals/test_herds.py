@@ -200,7 +200,7 @@ class TestAHerdAmongPeople:
         assert all(times > 0 for times in await asyncio.gather(*people))
 
     async def test_is_decided_while_people_write_to_its_very_goals(self, herd: Herd) -> None:
-        goals = await herd.grow(BATCH)
+        goals = await herd.grow(120)
         done = False
 
         async def busy(goal: Goal) -> None:
@@ -212,7 +212,7 @@ class TestAHerdAmongPeople:
                 with suppress(StaleWrite):
                     await herd.store.commit(herd.store.change_goal(kept, [], mentorship, [], now=now))
 
-        people = [asyncio.create_task(busy(goal)) for goal in goals[:: BATCH // 4]]
+        people = [asyncio.create_task(busy(goal)) for goal in goals[::30]]
         worker = herd.worker()
         while await worker.decide_due():
             pass
