@@ -11,6 +11,7 @@ and OpenAPI is the ordinary route's.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -20,7 +21,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import Refused
 from shared.http.auth import ACT_AS_HEADER, Caller
-from shared.http.body import MAX_BODY_BYTES
 from shared.http.problems import expected
 from shared.http.within import within
 from shared.idempotency import MAX_KEY_LENGTH, Answer, Idem, idem
@@ -32,6 +32,8 @@ C = TypeVar("C")
 
 _NOT_STORABLE = re.compile(rb"\\u0000")
 """The one text that msgspec reads and that cannot be stored."""
+MOST_BYTES = 64 * 1024
+"""Larger bodies go the ordinary way, which bounds them."""
 _ACT_AS = ACT_AS_HEADER.lower().encode()
 _CACHE_CONTROL = (b"cache-control", b"private, no-cache")
 _CONTENT_TYPE = (b"content-type", b"application/json")
@@ -83,13 +85,17 @@ class ThinRoute:
                 key = value if key is None else key
             elif name == _ACT_AS:
                 act_as = value if act_as is None else act_as
-        message = await receive()
-        body = message.get("body", b"")
+        read = [await receive()]
+        body: bytes = read[0].get("body", b"")
+        while read[-1].get("more_body") and len(body) <= MOST_BYTES:
+            read.append(await receive())
+            body += read[-1].get("body", b"")
         taken: tuple[Any, Caller, Idem | None] | None = None
-        if not message.get("more_body") and authorization is not None and len(body) <= MAX_BODY_BYTES:
+        whole = read[-1]["type"] == "http.request" and not read[-1].get("more_body")
+        if whole and authorization is not None:
             taken = await self._taken(body, authorization, act_as, key)
         if taken is None:
-            await ordinary(scope, _again(message, receive), send)
+            await ordinary(scope, _again(read, receive), send)
             return
         scope["route"] = self._route
         said, caller, used = taken
@@ -139,12 +145,12 @@ class ThinRoute:
         return said, caller, used
 
 
-def _again(first: Message, receive: Receive) -> Receive:
-    """`receive` as if `first` had not been read yet."""
-    waiting: list[Message] = [first]
+def _again(read: list[Message], receive: Receive) -> Receive:
+    """`receive` as if what was `read` had not been yet."""
+    waiting = deque(read)
 
     async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
+        return waiting.popleft() if waiting else await receive()
 
     return again
 
