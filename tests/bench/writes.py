@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +121,22 @@ async def known(
     ]
     producer = Producer(ground.kafka, client_id="bench")
     futures = []
+    # Set just now, so that nothing lapses or is due meanwhile.
+    now = datetime.now(UTC)
+    due_at = (now + timedelta(days=60)).replace(hour=17, minute=0, second=0, microsecond=0)
     for pair, goal_ids in pairs:
         told: list[contract.Event] = [pair.started()]
         told += [
-            pair.goal_set(goal_id, measure=contract.Measure(kind="number", target=10.0))
+            pair.goal_set(
+                goal_id,
+                measure=contract.Measure(kind="number", target=10.0),
+                deadline=contract.Deadline(date=f"{due_at:%Y-%m-%d}", time_zone="UTC", cutoff="17:00"),
+                due_at=due_at,
+            )
             for goal_id in goal_ids
         ]
         for event in told:
-            sent = record(event)
+            sent = record(event, time=now)
             futures.append(
                 await producer.send(
                     Outgoing(f"{place.topic_prefix}onbelay.goals.v1", sent.key, sent.value, sent.headers)
