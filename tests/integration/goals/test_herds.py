@@ -19,12 +19,14 @@ from services.goals.domain.goal import Goal, SetGoal, Terms, set_goal
 from services.goals.domain.mentorship import Mentorship
 from services.goals.domain.progress import Measure, Progress
 from services.goals.domain.rules import Rules
+from services.goals.goals import Goals
 from services.goals.mentorships import Mentorships
 from services.goals.misses import BATCH, Deadlines
 from services.goals.store import Store
 from shared.aggregates import StaleWrite
 from shared.clock import SystemClock
-from shared.http import PROGRAMS, Caller
+from shared.errors import Conflict
+from shared.http import PARTICIPATE, PROGRAMS, Caller
 from shared.ids import uuid7
 from shared.kafka import partition_of
 from shared.mongo import Collection, Doc, Mongo
@@ -68,22 +70,26 @@ class Herd:
 
         return Deadlines(self.store, SystemClock(), Rules(grace=GRACE), watermarks)
 
-    async def grow(self, count: int) -> list[Goal]:
-        """Set so many goals, by turns in each mentorship."""
-        set_at = self.due - timedelta(days=7)
+    @property
+    def terms(self) -> Terms:
+        """Of each of the goals."""
         cutoff = self.due.strftime("%H:%M:%S")
-        terms = Terms(
+        return Terms(
             title="Read seven papers",
             measure=Measure(kind="done"),
             deadline=Deadline(date=self.due.date(), time_zone="UTC", cutoff=cutoff),
             check_in_every_days=7,
         )
+
+    async def grow(self, count: int) -> list[Goal]:
+        """Set so many goals, by turns in each mentorship."""
+        set_at = self.due - timedelta(days=7)
         changes = []
         goals = []
         for number in range(count):
             mentorship = self.mentorships[number % len(self.mentorships)]
             command = SetGoal(
-                goal_id=uuid7(), proposal_id="", by="mentee", owner_id="mentee", terms=terms, at=set_at
+                goal_id=uuid7(), proposal_id="", by="mentee", owner_id="mentee", terms=self.terms, at=set_at
             )
             goal, facts = set_goal(mentorship, command)
             goals.append(goal)
@@ -230,6 +236,37 @@ class TestAHerdAmongPeople:
             pass
         # All were due before the end, and so are missed as ever: once, and never dropped as well.
         assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
+
+
+class TestAPauseThatComesInBetween:
+    async def test_is_seen_by_who_accepts_a_goal_though_the_mentorship_was_read_before(
+        self, herd: Herd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No active goal is written by the pause: it is the mentorship that tells."""
+        herd.due += timedelta(days=30)
+        mentorship = herd.mentorships[0]
+        now = herd.due - timedelta(days=29)
+        command = SetGoal(
+            goal_id=uuid7(), proposal_id="p-1", by="mentor", owner_id="mentee", terms=herd.terms, at=now
+        )
+        goal, facts = set_goal(mentorship, command)
+        await herd.store.commit(herd.store.new_goal(goal, facts, mentorship, now=now))
+        goals, read = Goals(herd.store, SystemClock(), Rules()), herd.store.check_ins
+        hr, mentee = (
+            Caller(org_id="org-1", person_id=person, sub=person, scopes=frozenset({scope}))
+            for person, scope in (("hr", PROGRAMS), ("mentee", PARTICIPATE))
+        )
+
+        async def paused_first(goal_id: str) -> list[CheckIn]:
+            monkeypatch.undo()
+            await Mentorships(herd.store, SystemClock(), Rules()).pause(hr, mentorship.mentorship_id, None)
+            return await read(goal_id)
+
+        monkeypatch.setattr(herd.store, "check_ins", paused_first)
+        with pytest.raises(Conflict, match="paused"):
+            await goals.accept(mentee, goal.goal_id, "p-1", None)
+        (document,) = await herd.documents()
+        assert document["state"] == "proposed"
 
 
 class TestTheWatermarkOfAPartition:

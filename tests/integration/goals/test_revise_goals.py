@@ -90,6 +90,8 @@ class TestReviseAGoal:
     async def test_only_owner_and_counterpart_do(self, pair: Pair) -> None:
         goal_id = await pair.sets()
         refused(await pair.revises(goal_id, "leader", title="Read less"), 403)
+        # The role comes before the version.
+        refused(await pair.as_("leader").patch(f"/v1/goals/{goal_id}", json={"title": "Read less"}), 403)
         refused(await pair.as_("eve").patch(f"/v1/goals/{goal_id}", json={"title": "Mine"}), 404)
 
     async def test_it_is_weighed_at_once_by_its_new_measure(self, pair: Pair) -> None:
