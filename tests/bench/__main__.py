@@ -52,6 +52,7 @@ class Bench:
         self._wanted = wanted
         self._quick = quick
         self._say = say
+        self._many = 1_000_000
         self.results: Results = {}
 
     async def run(self) -> None:
@@ -64,36 +65,37 @@ class Bench:
         await self._try(
             ("N1",),
             lambda: others.relay(
-                self._ground, events=20_000 if quick else 100_000, repetitions=1 if quick else 5
+                self._ground, events=20_000 if quick else 60_000, repetitions=1 if quick else 5
             ),
         )
         await self._try(
             ("T1",),
             lambda: others.deadlines(
                 self._ground,
-                goals=2_000 if quick else 10_000,
-                alone=300 if quick else 2_000,
+                goals=2_000 if quick else 8_000,
+                alone=300 if quick else 1_500,
                 repetitions=1 if quick else 5,
             ),
         )
         await self._try(
             ("P8",),
-            lambda: others.idle(self._ground, events=40 if quick else 150, repetitions=1 if quick else 3),
+            lambda: others.idle(self._ground, events=30 if quick else 100, repetitions=1 if quick else 5),
         )
         await self._try(("end to end",), lambda: end_to_end.measure(self._ground, seconds=8 if quick else 30))
         if self._wanted & set(PROJECTIONS):
             await self._projections()
         if not quick:
             await self._try(
-                ("growth",), lambda: growth(self._ground, few=10_000, many=1_000_000, events=60_000)
+                ("growth",),
+                lambda: growth(self._ground, few=10_000, many=self._many, events=60_000),
             )
 
     async def _projections(self) -> None:
         quick = self._quick
         sizes = Sizes(
-            pairs=500 if quick else 5_000,
-            peer_events=20_000 if quick else 100_000,
-            slow_events=500 if quick else 5_000,
+            pairs=400 if quick else 5_000,
+            peer_events=8_000 if quick else 60_000,
+            slow_events=400 if quick else 3_000,
             repetitions=1 if quick else 5,
         )
         on = Projections(self._ground, sizes)
@@ -103,13 +105,14 @@ class Bench:
 
         async def first() -> dict[str, Any]:
             nonlocal rates
-            found = await on.batches(2_000, check=True)
+            await on.check()
+            found = await on.batches(2_000)
             rates = found["rates"]
             p6 = {name.removeprefix("cpu_"): found[name] for name in ("cpu_ratio", "cpu_runs")}
             self.results["P6"] = {**p6, "cpu_us": found["cpu_us"], "peer_cpu_us": found["peer_cpu_us"]}
             self.results["P3"] = await on.limit(found["documents_s"])
             if not quick:
-                untuned = await on.batches(2_000, collector=False)
+                untuned = await on.batches(2_000, collector=False, repetitions=3)
                 found |= {"untuned_ratio": untuned["ratio"], "untuned_runs": untuned["runs"]}
                 found["untuned_rates"] = untuned["rates"]
             return found
