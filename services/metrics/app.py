@@ -9,7 +9,7 @@ from services.metrics.dashboard import pages
 from services.metrics.dashboard.session import Sessions
 from services.metrics.risks import Risks
 from services.metrics.settings import MetricsSettings
-from services.metrics.store import Folding, Generations, RiskStore, Store
+from services.metrics.store import Exporting, Folding, Generations, RiskStore, Store
 from services.metrics.stream import TOPICS, LiveIntake, Projection
 from shared import asyncapi
 from shared import events as contract
@@ -42,7 +42,7 @@ def build(settings: MetricsSettings) -> FastAPI:
         readiness=Readiness(runtime.checks),
         routers=[
             api.routes(numbers),
-            exports.routes(store, runtime.clock),
+            exports.routes(Exporting(generations), runtime.clock),
             pages.routes(pages.Dashboard(numbers, Sessions(settings.metrics_url)), streams),
             live.routes(streams),
         ],

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from services.metrics.domain import table
 from services.metrics.domain.table import Column, Row
-from services.metrics.store import Store
+from services.metrics.store import Exporting
 from shared import http
 from shared.clock import Clock
 from shared.http import Caller, Id, Params, Reply, Router
@@ -45,29 +45,29 @@ class ExportIn(Params):
 class Exports:
     """The rows of each export, read as they are sent."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Exporting, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def goals(self, org_id: str, program_id: str | None) -> Rows:
         """All goals."""
         now = self._clock.now()
-        async for goal, entries in self._store.all_goals(org_id, program_id):
+        async for goal, entries in self._store.goals(org_id, program_id):
             yield table.goal_row(goal, entries, now)
 
     async def checkins(self, org_id: str, program_id: str | None) -> Rows:
         """All check-ins, without private words; sensitive ones are known to nobody here."""
-        async for diary in self._store.all_diaries(org_id, program_id):
+        async for diary in self._store.diaries(org_id, program_id):
             for row in table.check_in_rows(diary):
                 yield row
 
     async def mentorships(self, org_id: str, program_id: str | None) -> Rows:
         """All mentorships."""
-        async for mentorship in self._store.all_mentorships(org_id, program_id):
+        async for mentorship in self._store.mentorships(org_id, program_id):
             yield table.mentorship_row(mentorship)
 
 
-def routes(store: Store, clock: Clock) -> Router:
+def routes(store: Exporting, clock: Clock) -> Router:
     """The routes of the exports. What breaks off half way is cut short, and never looks whole: it ends chunked."""
     router = Router(tags=["exports"])
     exports = Exports(store, clock)

@@ -18,9 +18,10 @@ document, and `risks` has one writer.
 All of it can be rebuilt from the topics: a *generation* is one such set of collections, its name before theirs.
 """
 
+from services.metrics.store.exporting import Exporting
 from services.metrics.store.folding import Folding
 from services.metrics.store.generations import Generation, Generations
 from services.metrics.store.reading import Store
 from services.metrics.store.risks import RiskStore
 
-__all__ = ["Folding", "Generation", "Generations", "RiskStore", "Store"]
+__all__ = ["Exporting", "Folding", "Generation", "Generations", "RiskStore", "Store"]

@@ -1,4 +1,4 @@
-"""What is read of the live generation: numbers, exports, nudges."""
+"""What is read of the live generation: who and what is known, numbers, pairs, nudges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymongo import ASCENDING, DESCENDING
 from services.metrics.domain.days import Asked, Granularity, Window, days_of, month_of
 from services.metrics.domain.diary import Entry
 from services.metrics.domain.explain import Item
-from services.metrics.domain.fold import ORGS, Diary
+from services.metrics.domain.fold import ORGS
 from services.metrics.domain.goal import Goal, Line
 from services.metrics.domain.mentorship import Mentorship
 from services.metrics.domain.nudges import ANSWERED_WITHIN, Deeds, Nudge
@@ -27,8 +27,6 @@ _DIARIES_BY = {
     "people": "people",
     "programs": "program_id",
 }
-_READ = 500
-"""Goals whose diaries are read together."""
 
 
 class Store:
@@ -236,58 +234,6 @@ class Store:
                 if window.start - 6 <= int(monday) <= window.end:
                     of_pair[int(monday)] = of_pair.get(int(monday), 0) + count
         return found
-
-    # -- exports
-
-    async def all_goals(self, org_id: str, program_id: str | None) -> AsyncIterator[tuple[Goal, list[Entry]]]:
-        """All goals of an organization or a program, each with its check-in events."""
-        async for found in self._with_entries(org_id, _of_program(org_id, program_id)):
-            yield found
-
-    async def _with_entries(self, org_id: str, where: Doc) -> AsyncIterator[tuple[Goal, list[Entry]]]:
-        chunk: list[Goal] = []
-        async for document in self._kept.goals.find(where, {"lines": 0}).sort("_id", ASCENDING):
-            chunk.append(msgspec.convert(document, Goal))
-            if len(chunk) == _READ:
-                async for found in self._chunk(org_id, chunk):
-                    yield found
-                chunk = []
-        async for found in self._chunk(org_id, chunk):
-            yield found
-
-    async def _chunk(self, org_id: str, goals: Sequence[Goal]) -> AsyncIterator[tuple[Goal, list[Entry]]]:
-        if not goals:
-            return
-        entries = await entries_about(self._kept, org_id, [goal.goal_id for goal in goals])
-        for goal in goals:
-            yield goal, entries.get(goal.goal_id, [])
-
-    async def all_mentorships(self, org_id: str, program_id: str | None) -> AsyncIterator[Mentorship]:
-        """All mentorships of an organization or a program."""
-        async for document in self._kept.mentorships.find(_of_program(org_id, program_id)).sort(
-            "_id", ASCENDING
-        ):
-            yield msgspec.convert(document, Mentorship)
-
-    async def all_diaries(self, org_id: str, program_id: str | None) -> AsyncIterator[Diary]:
-        """All check-in events of an organization or a program, those about one thing together."""
-        last: str | None = None
-        diary: Diary | None = None
-        async for document in self._kept.diaries.find(_of_program(org_id, program_id)).sort("_id", ASCENDING):
-            about = document["_id"].rpartition("|")[0]
-            if diary is None or about != last:
-                if diary is not None:
-                    yield diary
-                last = about
-                diary = Diary(
-                    document["org_id"],
-                    document["program_id"],
-                    document["mentorship_id"],
-                    document.get("goal_id"),
-                )
-            diary.entries += _entries(document)
-        if diary is not None:
-            yield diary
 
     # -- nudges
 
