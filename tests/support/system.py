@@ -221,13 +221,22 @@ class System:
             await producer.stop()
 
     async def folded(self, seconds: float = 20) -> None:
-        """Wait until every service has taken in all that stands in the topics that it reads."""
-        ends: dict[tuple[str, int], int] = {}
-        for topic in contract.TOPICS:
-            for record in await self.records(topic):
-                ends[record.topic, record.partition] = record.offset + 1
+        """Wait until what was stored so far is published, and every service has taken in what it reads of it."""
         mongo = Mongo.connect(self.mongo)
         try:
+            for service in self.names:
+                database = self.database(mongo, service)
+                kept = [database[name] for name in await database.list_collection_names()]
+
+                async def published(kept: list[Collection] = kept) -> bool:
+                    waiting = [await each.find_one({"outbox_at": {"$exists": True}}) for each in kept]
+                    return not any(waiting)
+
+                await eventually(published, seconds=seconds)
+            ends: dict[tuple[str, int], int] = {}
+            for topic in contract.TOPICS:
+                for record in await self.records(topic):
+                    ends[record.topic, record.partition] = record.offset + 1
             for service in self.names:
                 offsets = self.database(mongo, service)["offsets"]
                 read = {self.topic_prefix + contract.TOPICS[topic] for topic in READS[service]}
