@@ -118,8 +118,13 @@ class Logbook:
             return await self._decide(org_id, person_id, command, patience)
         except REFUSALS:
             # Perhaps for a reason that has passed already, and the news of it is on its way.
-            await self._news.caught_up(command.mentorship_id, patience)
-            return await self._decide(org_id, person_id, command, patience, fresh=True)
+            caught_up = await self._news.caught_up(command.mentorship_id, patience)
+            try:
+                return await self._decide(org_id, person_id, command, patience, fresh=True)
+            except REFUSALS:
+                if not caught_up:
+                    self._news.refuse_late(command.mentorship_id)
+                raise
 
     async def _decide(
         self, org_id: str, person_id: str, command: LogCheckIn, patience: Patience, *, fresh: bool = False

@@ -21,6 +21,9 @@ LOOK_S = 0.1
 """How often to look for what another process has folded."""
 BEHIND = timedelta(seconds=5)
 """Not having covered the topic for this long is being behind."""
+LATELY = timedelta(seconds=15)
+"""Having covered the topic within this long is being slow; longer ago, Kafka is away."""
+LATE = "News of mentorships and goals is late here; try again soon."
 
 
 @dataclass(slots=True)
@@ -103,14 +106,30 @@ class News:
         self._refuse_behind(None)
         raise NotFound(NO_GOAL)
 
-    async def caught_up(self, mentorship_id: str, patience: Patience) -> None:
-        """Wait until what was published when the request came is folded, or patience ends."""
+    async def caught_up(self, mentorship_id: str, patience: Patience) -> bool:
+        """Wait until what was published when the request came is folded; False when patience ends before."""
         partition = partition_of(mentorship_id, self._partitions)
-        while patience.left > 0:
+        while True:
             covered = self._intake.covered("goals", partition)
             if covered is not None and covered >= patience.asked_at:
-                return
+                return True
+            if patience.left <= 0:
+                return False
             await asyncio.sleep(min(0.02, max(patience.left, 0)))
+
+    def refuse_late(self, mentorship_id: str) -> None:
+        """Do not refuse by what is known while what changes it may be on its way, as far as can be told.
+
+        While Kafka is away nothing better can be known: then what is known counts.
+
+        Raises:
+            Unavailable: this service is slow to take news in, but does.
+        """
+        partition = partition_of(mentorship_id, self._partitions)
+        covered = self._intake.covered("goals", partition)
+        lately = covered is not None and self._clock.now() - covered <= LATELY
+        if lately or self._intake.behind("goals", partition):
+            raise Unavailable(LATE, retry_after=2)
 
     def _refuse_behind(self, mentorship_id: str | None) -> None:
         """Do not say that something is not there while there is news that is not folded yet, as far as can be told.
@@ -129,7 +148,7 @@ class News:
             or covered is None
             or self._clock.now() - covered > BEHIND
         ):
-            raise Unavailable("News of mentorships and goals is late here; try again soon.", retry_after=2)
+            raise Unavailable(LATE, retry_after=2)
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:

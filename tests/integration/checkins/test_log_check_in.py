@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -414,8 +415,13 @@ class TestHelp:
 
 
 class TestBehind:
-    async def test_what_may_be_on_its_way_is_answered_503_and_not_404(self, pair: Pair) -> None:
+    async def test_what_may_be_on_its_way_is_answered_503_and_refused_by_nothing_that_is_old(
+        self, pair: Pair
+    ) -> None:
         """The fold of the goals topic is held up: its offsets are locked by a transaction of the test's."""
+        body = await pair.goal(owner_id="mentee")
+        proposed = (await pair.as_("mentor", "goals").post("/v1/goals", json=body)).json()
+        await refuses(pair, 409, goal_id=proposed["goal_id"])
         mongo = Mongo.connect(pair.system.mongo)
         try:
             offsets = pair.system.database(mongo, "checkins")["offsets"]
@@ -424,21 +430,30 @@ class TestBehind:
                 each async for each in offsets.find({"topic": {"$regex": "goals"}, "partition": partition})
             ]
 
-            async def while_held(session: Any) -> dict[str, Any]:
+            async def while_held(session: Any) -> str:
                 await offsets.update_one({"_id": held["_id"]}, {"$set": {"held": True}}, session=session)
-                goal = await pair.set_goal()
-                answer = await pair.as_("mentee").post(PATH, json=pair.check_in(goal_id=goal["goal_id"]))
-                refused(answer, 503)
-                assert int(answer.headers["retry-after"]) >= 1
+                unknown = str((await pair.set_goal())["goal_id"])
+                accept = f"/v1/goals/{proposed['goal_id']}/proposals/{proposed['proposal_id']}/accept"
+                assert (await pair.as_("mentee", "goals").post(accept)).status_code == 200
+                answers = await asyncio.gather(
+                    *(
+                        pair.as_("mentee").post(PATH, json=pair.check_in(goal_id=goal_id))
+                        for goal_id in (unknown, proposed["goal_id"])
+                    )
+                )
+                for answer in answers:
+                    refused(answer, 503)
+                    assert int(answer.headers["retry-after"]) >= 1
                 # What is known is answered all the same.
                 await pair.logs(note="still here")
-                return goal
+                return unknown
 
-            goal = await mongo.transaction(while_held)
+            unknown = await mongo.transaction(while_held, seconds=30)
             await offsets.update_one({"_id": held["_id"]}, {"$unset": {"held": ""}})
         finally:
             await mongo.close()
-        await eventually(lambda: _logs(pair, goal["goal_id"]), every=0.2)
+        for goal_id in (unknown, proposed["goal_id"]):
+            await eventually(partial(_logs, pair, goal_id), every=0.2)
 
 
 class TestHowMany:
