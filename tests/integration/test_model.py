@@ -31,7 +31,7 @@ from tests.support.system import System
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
 HISTORIES = int(os.environ.get("ONBELAY_FUZZ_HISTORIES", "2"))
-ROUNDS = int(os.environ.get("ONBELAY_FUZZ_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("ONBELAY_FUZZ_ROUNDS", "10"))
 DECISIONS = 2
 SEED = os.environ.get("ONBELAY_FUZZ_SEED", "1")
 SPAN = ("scope", "id", "from", "to", "as_of")
