@@ -21,8 +21,6 @@ LOOK_S = 0.1
 """How often to look for what another process has folded."""
 BEHIND = timedelta(seconds=5)
 """Not having covered the topic for this long is being behind."""
-LATELY = timedelta(seconds=15)
-"""Having covered the topic within this long is being slow; longer ago, Kafka is away."""
 LATE = "News of mentorships and goals is late here; try again soon."
 
 
@@ -118,17 +116,12 @@ class News:
             await asyncio.sleep(min(0.02, max(patience.left, 0)))
 
     def refuse_late(self, mentorship_id: str) -> None:
-        """Do not refuse by what is known while what changes it may be on its way, as far as can be told.
-
-        While Kafka is away nothing better can be known: then what is known counts.
+        """Do not refuse by what is known while this service knows of news that it has not folded yet.
 
         Raises:
-            Unavailable: this service is slow to take news in, but does.
+            Unavailable: it does.
         """
-        partition = partition_of(mentorship_id, self._partitions)
-        covered = self._intake.covered("goals", partition)
-        lately = covered is not None and self._clock.now() - covered <= LATELY
-        if lately or self._intake.behind("goals", partition):
+        if self._intake.behind("goals", partition_of(mentorship_id, self._partitions)):
             raise Unavailable(LATE, retry_after=2)
 
     def _refuse_behind(self, mentorship_id: str | None) -> None:
