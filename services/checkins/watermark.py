@@ -61,12 +61,15 @@ class Watermarks:
 
     async def run(self, _: int) -> None:
         """Send until cancelled."""
-        while True:
-            try:
-                await self.send()
-            except (KafkaError, PyMongoError, TimeoutError, OSError) as error:
-                log.warning("no watermark this time", error=repr(error))
-            await self._clock.pause(self._every_s)
+        try:
+            while True:
+                try:
+                    await self.send()
+                except (KafkaError, PyMongoError, TimeoutError, OSError) as error:
+                    log.warning("no watermark this time", error=repr(error))
+                await self._clock.pause(self._every_s)
+        finally:
+            telemetry.WATERMARK_AGE.clear()
 
     async def send(self) -> None:
         """Send one to each partition.

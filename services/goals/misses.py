@@ -52,14 +52,18 @@ class Deadlines:
         Delivery: exactly once per goal and revision: a goal moves on by compare-and-set in one transaction with
         its event, whoever else tries. On failure the transaction is undone, and tried again.
         """
-        while True:
-            decided = 0
-            try:
-                decided = await self.decide_due()
-            except PyMongoError as error:
-                log.warning("deadlines not decided yet", error=repr(error))
-            if decided == 0:
-                await self._clock.pause(POLL_S)
+        try:
+            while True:
+                decided = 0
+                try:
+                    decided = await self.decide_due()
+                except PyMongoError as error:
+                    log.warning("deadlines not decided yet", error=repr(error))
+                if decided == 0:
+                    await self._clock.pause(POLL_S)
+        finally:
+            # Who decides no more knows no more how old the watermarks are.
+            telemetry.WATERMARK_AGE.clear()
 
     async def decide_due(self) -> int:
         """Decide up to a batch of what is due, in the order of its instants; how many that were.
