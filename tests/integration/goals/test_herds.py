@@ -15,7 +15,7 @@ import pytest
 from services.goals.domain import mentorship as m
 from services.goals.domain.deadline import Deadline
 from services.goals.domain.evidence import CheckIn
-from services.goals.domain.goal import Goal, SetGoal, Terms, set_goal
+from services.goals.domain.goal import Changes, Goal, SetGoal, Terms, set_goal
 from services.goals.domain.mentorship import Mentorship
 from services.goals.domain.progress import Measure, Progress
 from services.goals.domain.rules import Rules
@@ -26,7 +26,7 @@ from services.goals.store import Store
 from shared.aggregates import StaleWrite
 from shared.clock import SystemClock
 from shared.errors import Conflict
-from shared.http import PARTICIPATE, PROGRAMS, Caller
+from shared.http import PARTICIPATE, PROGRAMS, Caller, IfMatch
 from shared.ids import uuid7
 from shared.kafka import partition_of
 from shared.mongo import Collection, Doc, Mongo
@@ -143,6 +143,10 @@ async def herd(engines: Engines) -> AsyncIterator[Herd]:
         await mongo.close()
 
 
+def caller(person: str, scope: str = PARTICIPATE) -> Caller:
+    return Caller(org_id="org-1", person_id=person, sub=person, scopes=frozenset({scope}))
+
+
 def types(document: Doc) -> list[str]:
     return [event["type"] for event in document["events"]]
 
@@ -229,8 +233,7 @@ class TestAHerdAmongPeople:
     async def test_an_end_and_a_decision_at_the_same_moment_exclude_each_other(self, herd: Herd) -> None:
         goals = await herd.grow(PARTITIONS)
         services = Mentorships(herd.store, SystemClock(), Rules(grace=GRACE))
-        hr = Caller(org_id="org-1", person_id="hr", sub="hr", scopes=frozenset({PROGRAMS}))
-        turns = (services.end(hr, goal.mentorship_id, None) for goal in goals)
+        turns = (services.end(caller("hr", PROGRAMS), goal.mentorship_id, None) for goal in goals)
         await asyncio.gather(herd.worker().decide_due(), *turns)
         while await herd.worker().decide_due():
             pass
@@ -239,32 +242,42 @@ class TestAHerdAmongPeople:
 
 
 class TestAPauseThatComesInBetween:
-    async def test_is_seen_by_who_accepts_a_goal_though_the_mentorship_was_read_before(
-        self, herd: Herd, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """No active goal is written by the pause: it is the mentorship that tells."""
+    """What is decided by a mentorship as it was read is not stored once it is another."""
+
+    @pytest.fixture
+    def goals(self, herd: Herd, monkeypatch: pytest.MonkeyPatch) -> Goals:
+        """The use cases; the mentorship is paused as soon as the first of them has read it and its goal."""
+        read = herd.store.check_ins
+
+        async def paused_first(goal_id: str) -> list[CheckIn]:
+            monkeypatch.undo()
+            services = Mentorships(herd.store, SystemClock(), Rules())
+            await services.pause(caller("hr", PROGRAMS), herd.mentorships[0].mentorship_id, None)
+            return await read(goal_id)
+
+        monkeypatch.setattr(herd.store, "check_ins", paused_first)
         herd.due += timedelta(days=30)
-        mentorship = herd.mentorships[0]
-        now = herd.due - timedelta(days=29)
+        return Goals(herd.store, SystemClock(), Rules())
+
+    async def test_is_seen_by_who_revises_a_goal(self, herd: Herd, goals: Goals) -> None:
+        """The pause has written it, as every active goal."""
+        (goal,) = await herd.grow(1)
+        changes = Changes(names=("title",), title="Read nine papers")
+        with pytest.raises(Conflict, match="paused"):
+            await goals.revise(caller("mentee"), goal.goal_id, changes, None, IfMatch("*"))
+        (document,) = await herd.documents()
+        assert document["revision"] == 1
+
+    async def test_is_seen_by_who_accepts_one(self, herd: Herd, goals: Goals) -> None:
+        """The pause has written no goal that is but proposed: it is the mentorship that tells."""
+        mentorship, now = herd.mentorships[0], herd.due - timedelta(days=29)
         command = SetGoal(
             goal_id=uuid7(), proposal_id="p-1", by="mentor", owner_id="mentee", terms=herd.terms, at=now
         )
         goal, facts = set_goal(mentorship, command)
         await herd.store.commit(herd.store.new_goal(goal, facts, mentorship, now=now))
-        goals, read = Goals(herd.store, SystemClock(), Rules()), herd.store.check_ins
-        hr, mentee = (
-            Caller(org_id="org-1", person_id=person, sub=person, scopes=frozenset({scope}))
-            for person, scope in (("hr", PROGRAMS), ("mentee", PARTICIPATE))
-        )
-
-        async def paused_first(goal_id: str) -> list[CheckIn]:
-            monkeypatch.undo()
-            await Mentorships(herd.store, SystemClock(), Rules()).pause(hr, mentorship.mentorship_id, None)
-            return await read(goal_id)
-
-        monkeypatch.setattr(herd.store, "check_ins", paused_first)
         with pytest.raises(Conflict, match="paused"):
-            await goals.accept(mentee, goal.goal_id, "p-1", None)
+            await goals.accept(caller("mentee"), goal.goal_id, "p-1", None)
         (document,) = await herd.documents()
         assert document["state"] == "proposed"
 
