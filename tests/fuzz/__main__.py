@@ -87,7 +87,7 @@ def _live(asked: argparse.Namespace) -> int:
 
 
 def _pytest(what: str, surroundings: dict[str, str]) -> int:
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=0", what]
+    command = [sys.executable, "-m", "pytest", "-q", what]
     return subprocess.run(command, env={**os.environ, **surroundings}, check=False).returncode
 
 

@@ -28,7 +28,9 @@ from tests.model.steps import Told
 from tests.support.polling import eventually
 from tests.support.system import System
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
+FUZZING = "ONBELAY_FUZZ_ROUNDS" in os.environ
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(0 if FUZZING else 600)]
 
 HISTORIES = int(os.environ.get("ONBELAY_FUZZ_HISTORIES", "2"))
 ROUNDS = int(os.environ.get("ONBELAY_FUZZ_ROUNDS", "10"))
