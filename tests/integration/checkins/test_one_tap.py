@@ -6,16 +6,18 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from shared.ids import uuid7
 from shared.links import CALENDAR, CHECK_IN, Link
+from shared.time import parse_instant
 from tests.integration.checkins.world import PATH, Pair, drop
 from tests.support.polling import eventually
 from tests.support.system import System
@@ -357,12 +359,20 @@ class TestLinks:
         address = f"{uuid7()}@example.org"
         put = await recipients.put(
             "/v1/recipients/mentee",
-            json={"time_zone": "UTC", "channels": [{"kind": "email", "address": address}]},
+            json={
+                "time_zone": pair.time_zone,
+                "channels": [{"kind": "email", "address": address}],
+                "workdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+            },
         )
         assert put.is_success, put.text
         goal = await pair.set_goal(check_in_every_days=3)
         await system.folded()
-        await system.move(timedelta(days=4))
+        # The morning of the day by whose end a check-in is expected.
+        set_at = parse_instant(goal["set_at"]).astimezone(ZoneInfo(pair.time_zone))
+        await system.move(
+            (set_at + timedelta(days=3)).replace(hour=9, minute=30, second=0, microsecond=0).astimezone(UTC)
+        )
 
         def mailed() -> list[str]:
             mails = [
