@@ -82,8 +82,9 @@ class Mongo:
             await closing
 
     async def drop_database(self, name: str) -> None:
-        """Remove a database; for tests and rebuilds."""
-        await self._client.drop_database(name)
+        """Remove a database; for tests and rebuilds. It may take long, and so has a minute."""
+        with pymongo.timeout(60):
+            await self._client.drop_database(name)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:

@@ -156,37 +156,39 @@ class Nudger:
         claim = await self._store.claim(org_id, person_id, horizon) if horizon is not None else None
         if claim is None:
             return
-        ready = await self._decide(claim)
-        if ready is not None:
-            await self._send(claim, ready)
+        # To the end, since what was decided by one time must not be told, or recorded, by another: a sandbox clock
+        # waits, for a hand-over takes less than it has patience.
+        async with self._clock.deciding():
+            ready = await self._decide(claim)
+            if ready is not None:
+                await self._send(claim, ready)
 
     async def _decide(self, claim: Claim) -> _Ready | None:
-        async with self._clock.deciding():
-            now = self._clock.now()
-            horizon = self._horizon(now) or now
-            person = claim.person
-            world = await self._store.world(person, due_now(person, now, horizon), self._holdout)
-            decided = plan(person, world, now, horizon)
-            message_id = f"<{uuid7()}@{self._message_domain}>"
-            entries = [
-                entry(
-                    found.reminder, person.person_id, uuid7(), "suppressed", now,
-                    reason=found.reason, because=found.because,
-                )
-                for found in decided.not_sent
-            ]  # fmt: skip
-            after = await self._store.record(
-                claim,
-                lambda present: begin_attempt(present, decided, message_id),
-                entries,
-                now,
-                look_again_at=lambda present: look_again_at(present, decided, now),
-                keep=bool(decided.told),
+        now = self._clock.now()
+        horizon = self._horizon(now) or now
+        person = claim.person
+        world = await self._store.world(person, due_now(person, now, horizon), self._holdout)
+        decided = plan(person, world, now, horizon)
+        message_id = f"<{uuid7()}@{self._message_domain}>"
+        entries = [
+            entry(
+                found.reminder, person.person_id, uuid7(), "suppressed", now,
+                reason=found.reason, because=found.because,
             )
-            _count(entries)
-            if not decided.told:
-                return None
-            return _Ready(after, decided.told, world, person.rhythm_for(decided.told[0]).day(now), now)
+            for found in decided.not_sent
+        ]  # fmt: skip
+        after = await self._store.record(
+            claim,
+            lambda present: begin_attempt(present, decided, message_id),
+            entries,
+            now,
+            look_again_at=lambda present: look_again_at(present, decided, now),
+            keep=bool(decided.told),
+        )
+        _count(entries)
+        if not decided.told:
+            return None
+        return _Ready(after, decided.told, world, person.rhythm_for(decided.told[0]).day(now), now)
 
     async def _send(self, claim: Claim, ready: _Ready) -> None:
         attempt, recipient = ready.person.attempt, ready.person.recipient
@@ -228,37 +230,35 @@ class Nudger:
         channel: str | None,
         reason: str | None = None,
     ) -> None:
-        async with self._clock.deciding():
-            now = self._clock.now()
-            entries = [
-                entry(
-                    reminder, claim.person.person_id, uuid7(), outcome, now,
-                    reason=reason, message_id=message_id, channel=channel,
-                )
-                for reminder in ready.told
-            ]  # fmt: skip
-            sent_on = ready.decided_on if outcome == "sent" else None
-            await self._store.record(
-                claim,
-                lambda present: end_attempt(present, ready.told, sent_on),
-                entries,
-                now,
-                look_again_at=lambda present: next_at(present, now),
+        now = self._clock.now()
+        entries = [
+            entry(
+                reminder, claim.person.person_id, uuid7(), outcome, now,
+                reason=reason, message_id=message_id, channel=channel,
             )
+            for reminder in ready.told
+        ]  # fmt: skip
+        sent_on = ready.decided_on if outcome == "sent" else None
+        await self._store.record(
+            claim,
+            lambda present: end_attempt(present, ready.told, sent_on),
+            entries,
+            now,
+            look_again_at=lambda present: next_at(present, now),
+        )
         _count(entries)
 
     async def _again(self, claim: Claim, tried: int) -> None:
         wait = min(self._backoff_max_s, FIRST_BACKOFF_S * 2 ** (tried - 1))
-        async with self._clock.deciding():
-            now = self._clock.now()
-            await self._store.record(
-                claim,
-                lambda present: present,
-                (),
-                now,
-                look_again_at=lambda present: next_at(present, now),
-                retry_s=wait * random.uniform(0.5, 1.0),  # noqa: S311 - jitter, no secret
-            )
+        now = self._clock.now()
+        await self._store.record(
+            claim,
+            lambda present: present,
+            (),
+            now,
+            look_again_at=lambda present: next_at(present, now),
+            retry_s=wait * random.uniform(0.5, 1.0),  # noqa: S311 - jitter, no secret
+        )
 
 
 def _count(entries: Sequence[Entry]) -> None:

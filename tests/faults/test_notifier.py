@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from deploy.local import services
 from deploy.local.children import Child, Program
 from deploy.local.ports import pick
+from shared.time import parse_instant
 from tests.conftest import NewSystem
 from tests.faults.scripted_smtp import DROP, STALL, ScriptedSmtp
 from tests.integration.notifier.mentors import PARTITIONS, Mentors
@@ -125,6 +127,28 @@ class TestKilledBetweenSendAndRecord:
         assert handed_over == [ledger["ben"]["message_id"]] * 2
         assert ledger["ben"]["outcome"] == "sent"
         await one_event_each(mentors, 1)
+
+
+class TestAClockThatIsMoved:
+    async def test_waits_for_a_message_on_its_way_so_that_it_is_recorded_when_it_was_decided(
+        self, new_system: NewSystem
+    ) -> None:
+        (port,) = pick(1)
+        mentors = await mentors_of(new_system, port, lease_s="20")
+        moves: list[asyncio.Task[datetime]] = []
+        moved_meanwhile: list[bool] = []
+
+        async def move(address: str) -> None:
+            moves.append(asyncio.create_task(mentors.system.move(timedelta(days=3))))
+            done, _ = await asyncio.wait(moves, timeout=2)
+            moved_meanwhile.append(bool(done))
+
+        smtp = ScriptedSmtp(on_message=move)
+        async with smtp.listening(port):
+            await mentors.hear(["ben"])
+            ledger = await mentors.have_heard(["ben"])
+        assert moved_meanwhile == [False]
+        assert parse_instant(ledger["ben"]["at"]) < await moves[0] - timedelta(days=2)
 
 
 class TestOneThatStandsStillPastItsLease:
