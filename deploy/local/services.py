@@ -53,6 +53,8 @@ class Surroundings:
             "ONBELAY_LINK_SECRET": self.link_secret,
             "ONBELAY_NOTIFIER_SMTP_HOST": HOST,
             "ONBELAY_NOTIFIER_SMTP_PORT": str(self.mail_port),
+            # On one machine a mail sink that is away is a test: minutes show what an outage of hours would.
+            "ONBELAY_NOTIFIER_SEND_ATTEMPTS": "8",
             **{f"ONBELAY_{name.upper()}_PORT": str(self.ports[name]) for name in NAMES},
             **{f"ONBELAY_{name.upper()}_URL": url for name, url in self.urls().items()},
             **self.extra,

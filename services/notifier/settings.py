@@ -42,9 +42,9 @@ class Settings(Common):
     """For how long a person is a worker's own: a crashed one's are taken over after it. Sending one message is
     given up after 0.3 of it."""
 
-    notifier_send_attempts: int = Field(8, ge=1, le=50)
+    notifier_send_attempts: int = Field(16, ge=1, le=50)
     """After so many attempts a message has failed. With the waits between them doubling from a second, that
-    takes about two minutes at the default; 13 make it an hour."""
+    takes more than an hour at the default, about two minutes with 8."""
 
     notifier_send_backoff_max_s: float = Field(900.0, ge=1)
     """The longest wait between two attempts."""
