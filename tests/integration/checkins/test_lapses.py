@@ -157,9 +157,10 @@ async def test_who_dies_meanwhile_decides_each_period_once_all_the_same(new_syst
         await system.start("checkins")
 
     async def all_made_up() -> bool:
-        return await weeks.lapsed(*pairs) == {name: list(range(1, 20)) for name in names}
+        assert await weeks.lapsed(*pairs) == {name: list(range(1, 20)) for name in names}
+        return True
 
-    await eventually(all_made_up, seconds=40, every=0.5)
+    await eventually(all_made_up, seconds=60, every=0.5)
 
 
 async def lapsed_to(weeks: Weeks, pair: Pair, *, silent: int, within: int) -> bool:
