@@ -245,18 +245,22 @@ async def assess_open(generations: Generations, database: Any) -> tuple[int, flo
     return len(ids), len(ids) / (time.perf_counter() - began)
 
 
-async def cost_of_an_event(mongo: Mongo, generations: Generations, pairs: int) -> float:
-    """Microseconds to fold an event of the goals' or the check-ins' topic, in batches of 500; the median of them."""
-    projection = Projection(Folding(generations.live))
+async def costs_of_an_event(sizes: Sequence[tuple[Mongo, Generations, int]]) -> list[float]:
+    """Microseconds to fold an event of the goals' or the check-ins' topic, in batches of 500, at some sizes.
+
+    By turns, so that whatever else the machine does meets all of them; the medians.
+    """
     rng = Random(2)
-    costs = []
-    for number in range(24):
+    costs: list[list[float]] = [[] for _ in sizes]
+    for number in range(30):
         topic = ("goals", "checkins")[number % 2]
-        batch = Batch(topic, number % PARTS, _events(rng, topic, pairs))  # type: ignore[arg-type]
-        began = time.perf_counter()
-        await mongo.transaction(partial(projection.fold, batch), seconds=30)
-        costs.append((time.perf_counter() - began) / len(batch.records) * 1e6)
-    return statistics.median(costs[4:])
+        for (mongo, generations, pairs), found in zip(sizes, costs, strict=True):
+            batch = Batch(topic, number % PARTS, _events(rng, topic, pairs))  # type: ignore[arg-type]
+            projection = Projection(Folding(generations.live))
+            began = time.perf_counter()
+            await mongo.transaction(partial(projection.fold, batch), seconds=30)
+            found.append((time.perf_counter() - began) / len(batch.records) * 1e6)
+    return [statistics.median(found[6:]) for found in costs]
 
 
 def _events(rng: Random, topic: str, pairs: int) -> list[Happened]:
@@ -317,7 +321,7 @@ async def export(client: httpx.AsyncClient, name: str) -> dict[str, float]:
     began, rows = time.perf_counter(), 0
     async with client.stream("GET", f"/v1/export/{name}", timeout=None) as response:
         async for chunk in response.aiter_raw():
-            rows += chunk.count(b"\r\n")
+            rows += chunk.count(b"\n")
     return {"rows": rows - 1, "seconds": round(time.perf_counter() - began, 1)}
 
 
@@ -338,33 +342,36 @@ async def filled(
         await plain.close()
 
 
-async def measure(goals: int, people: int, programs: int, small: int) -> AsyncIterator[dict[str, Any]]:
-    """Every row, as it is known."""
+async def measure(
+    goals: int, people: int, programs: int, small: int, answers: bool = True
+) -> AsyncIterator[dict[str, Any]]:
+    """Every row, as it is known; without `answers` the cost of an event alone."""
     with tempfile.TemporaryDirectory() as folder:
         async with embedded(Path(folder)) as engines:
             reference = System(engines, Path(folder) / "small", names=())
-            await reference.begin()
-            async with filled(reference, small, max(2, people * small // goals), 1) as (
-                mongo,
-                generations,
-                _,
-            ):
-                cheap = await cost_of_an_event(mongo, generations, max(1, people * small // goals // 2))
-            await reference.end()
             system = System(engines, Path(folder) / "big", names=())
+            await reference.begin()
             await system.begin()
             began = time.perf_counter()
-            async with filled(system, goals, people, programs) as (mongo, generations, database):
+            few = max(2, people * small // goals)
+            async with (
+                filled(reference, small, few, 1) as (little, of_little, _),
+                filled(system, goals, people, programs) as (mongo, generations, database),
+            ):
                 yield {"filled": goals, "seconds": round(time.perf_counter() - began)}
-                count, rate = await assess_open(generations, database)
-                yield {"open goals assessed": count, "a_second": round(rate)}
-                async for row in _asked(system, programs):
-                    yield row
-                dear = await cost_of_an_event(mongo, generations, people // 2)
+                if answers:
+                    count, rate = await assess_open(generations, database)
+                    yield {"open goals assessed": count, "a_second": round(rate)}
+                    async for row in _asked(system, programs):
+                        yield row
+                cheap, dear = await costs_of_an_event(
+                    [(little, of_little, few // 2), (mongo, generations, people // 2)]
+                )
                 yield {
                     f"an event at {small:,} goals": f"{cheap:.0f} µs",
                     f"at {goals:,}": f"{dear:.0f} µs",
                 } | {"times": round(dear / cheap, 2)}
+            await reference.end()
             await system.end()
 
 
@@ -413,10 +420,13 @@ def main() -> None:
     )
     for name, default in (("goals", 1_000_000), ("people", 50_000), ("programs", 100), ("small", 10_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--events", action="store_true", help="the cost of an event alone")
     chosen = parser.parse_args()
 
     async def run() -> None:
-        async for row in measure(chosen.goals, chosen.people, chosen.programs, chosen.small):
+        async for row in measure(
+            chosen.goals, chosen.people, chosen.programs, chosen.small, not chosen.events
+        ):
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
             sys.stdout.flush()
 
