@@ -37,3 +37,6 @@ fuzz: setup
 
 faults: setup
 	@ONBELAY_FAULTS_ROUNDS=$(ROUNDS) $(RUN) pytest -m faults $(ARGS)
+
+mutation: setup
+	@$(RUN) tests.mutation $(ARGS)
