@@ -16,6 +16,7 @@ from shared.aggregates import Change, StaleWrite
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.intake import Intake
+from shared.mongo import Session
 
 log = structlog.get_logger(__name__)
 
@@ -60,17 +61,18 @@ class Lapses:
 
     async def run(self, _: int) -> None:
         """Decide until cancelled."""
-        while True:
-            try:
-                busy = await self.decide()
-            except StaleWrite:
-                continue
-            except Unavailable:
-                busy = False  # Kafka takes no more for now; what waits is decided once it does
-            if not busy:
-                await self._clock.pause(EVERY_S)
+        async with self._cadences.deciding() as session:
+            while True:
+                try:
+                    busy = await self.decide(session)
+                except StaleWrite:
+                    continue
+                except Unavailable:
+                    busy = False  # Kafka takes no more for now; what waits is decided once it does
+                if not busy:
+                    await self._clock.pause(EVERY_S)
 
-    async def decide(self) -> bool:
+    async def decide(self, session: Session) -> bool:
         """Decide the earliest instant at which something is due; whether there was one.
 
         Raises:
@@ -84,7 +86,7 @@ class Lapses:
             if not due:
                 return False
             changes = await self._changes(due, now)
-            await self._cadences.commit(changes)
+            await self._cadences.commit(changes, session)
         return True
 
     def _reach(self, now: datetime) -> dict[int, datetime]:

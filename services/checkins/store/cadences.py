@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -16,6 +17,8 @@ from shared.aggregates import Aggregates, Change, Outbox
 from shared.mongo import Database, Doc, Mongo, Session
 
 CADENCES = "cadences"
+SESSIONS = "sessions"
+WORKER = "lapses"
 CADENCE_BYTES = 8 * 1024 * 1024
 """Room for a lapse a day through ten years, the farthest deadline."""
 
@@ -35,6 +38,8 @@ class Cadences:
     """When to look at each goal's cadence, and what lapsed."""
 
     def __init__(self, mongo: Mongo, database: Database, outbox: Outbox) -> None:
+        self._mongo = mongo
+        self._sessions = database[SESSIONS]
         self.collection = database[CADENCES]
         self._aggregates = Aggregates(mongo, self.collection, outbox, max_bytes=CADENCE_BYTES)
 
@@ -114,13 +119,31 @@ class Cadences:
             stored.document, now=now, events=events, fields=setting, unset=() if next_at else ("next_at",)
         )
 
-    async def commit(self, changes: Sequence[Change]) -> None:
+    @asynccontextmanager
+    async def deciding(self) -> AsyncIterator[Session]:
+        """The session of the one who decides lapses.
+
+        A transaction that the one before died in is undone first: else its locks would hold up all lapses of that
+        instant for a minute.
+        """
+        async with self._mongo.session() as session:
+            before = await self._sessions.find_one({"_id": WORKER})
+            if before is not None:
+                await self._mongo.end_session(before["lsid"])
+            own = {"lsid": dict(session.session_id)}
+            await self._sessions.replace_one({"_id": WORKER}, own, upsert=True)
+            yield session
+
+    async def commit(self, changes: Sequence[Change], session: Session) -> None:
         """Store them, all or none.
 
         Raises:
             StaleWrite: one was changed since it was read.
         """
-        await self._aggregates.commit(*changes)
+        await self._mongo.transaction(
+            lambda opened: self._aggregates.commit(*changes, session=opened), session=session
+        )
+        self._aggregates.kicked(changes)
 
 
 def _period(document: Mapping[str, Any] | None) -> Period | None:
