@@ -38,6 +38,7 @@ from shared.clock import Clock
 from shared.kafka import Outgoing
 from shared.mongo import Collection, Database, Doc, Mongo, Session, write_all
 from shared.outbox import Publisher, dead_letter
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -375,13 +376,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._note_caught_up()
 
     async def _drop(self, tps: Sequence[TopicPartition]) -> None:
-        tasks = []
-        for tp in tps:
-            part = self._partitions.pop(tp, None)
-            if part is not None and part.task is not None:
-                part.task.cancel()
-                tasks.append(part.task)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        dropped = [part for tp in tps if (part := self._partitions.pop(tp, None)) is not None]
+        await end(part.task for part in dropped if part.task is not None)
 
     def _halt(self, tp: TopicPartition, expected: int, begin: int, end: int) -> None:
         self._halted.add(tp)
@@ -589,7 +585,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             asked_at = time.monotonic()
             stored = await self._stored_offsets(list(waiting))
             self._see(stored, asked_at)
-            for tp in [tp for tp, end in waiting.items() if stored.get(tp, 0) >= end]:
+            for tp in [tp for tp, last in waiting.items() if stored.get(tp, 0) >= last]:
                 self._coverage[tp] = sampled_at
                 del waiting[tp]
             if not waiting:

@@ -16,6 +16,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from shared.mongo import Collection
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -89,8 +90,7 @@ class Leases:
                         log.warning("lease lost", lease=name)
                         break
             finally:
-                task.cancel()
-                outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+                (outcome,) = await end([task])
                 if isinstance(outcome, Exception):
                     log.error("leased work failed", lease=name, error=repr(outcome), exc_info=outcome)
                 with contextlib.suppress(PyMongoError):

@@ -30,6 +30,7 @@ from shared.leases import Leases
 from shared.mongo import Collection, Database, Mongo
 from shared.outbox import Publisher
 from shared.settings import Settings
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -177,9 +178,7 @@ class Runtime:
             yield
         finally:
             await self.publisher.drain(1.0)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end(self._tasks)
             await self.producer.stop()
             if isinstance(self.clock, SandboxClock):
                 with contextlib.suppress(PyMongoError):

@@ -13,6 +13,7 @@ from services.metrics.store import Folding, Generation, Generations
 from shared import levers
 from shared.intake import Batch, Folded, Intake
 from shared.mongo import Session
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +95,7 @@ class LiveIntake:
                     if done:
                         await running
             finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                await end([running])
             log.info("another generation is live", generation=self._generations.live.name)
 
     @staticmethod

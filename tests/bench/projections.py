@@ -154,9 +154,7 @@ class Projections:
         for _ in range(min(2, self._sizes.repetitions)):
             alone = await self.ours(2_000)
             place = self._place()
-            both = await asyncio.gather(
-                *(self._project(place, self.events, together=True, port=port) for port in (1, 2))
-            )
+            both = await asyncio.gather(*(self._project(place, self.events, port=port) for port in (1, 2)))
             await self._ground.clean(place)
             seconds = max(each["ended_at"] for each in both) - min(each["begun_at"] for each in both)
             runs.append(self.events / seconds / alone["rate"])
@@ -189,11 +187,10 @@ class Projections:
         *,
         batch: int = 2_000,
         without: str = "",
-        together: bool = False,
         port: int = 0,
     ) -> Run:
         env = {**self._ground.environment(place, port=port), "ONBELAY_WITHOUT": without}
-        found: Run = await self._ground.run("project", env=env, events=events, batch=batch, together=together)
+        found: Run = await self._ground.run("project", env=env, events=events, batch=batch)
         return found
 
     async def _peer(
@@ -247,7 +244,7 @@ async def growth(ground: Ground, *, few: int, many: int, events: int) -> Run:
         filled[goals] = await ground.run("project", env=env, events=goals, batch=2_000, timeout_s=900)
         sent = await workload.publish(ground.kafka, place.topic_prefix, _check_ins(kept, events))
         # The group's offsets are those that are stored: this process begins where the other ended.
-        found[goals] = await ground.run("project", env=env, events=sent, batch=2_000)
+        found[goals] = await ground.run("project", env=env, events=goals + sent, batch=2_000)
         await ground.clean(place)
     runs = [found[few]["rate"] / found[many]["rate"]]
     return {
