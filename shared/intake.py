@@ -426,11 +426,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         id_ = self._offset_id(part.tp)
         while True:
             try:
-                before = await self._sessions.find_one({"_id": id_})
-                if before is not None and before["lsid"] != session.session_id:
-                    await self._mongo.end_session(before["lsid"])
-                own = {"lsid": dict(session.session_id)}
-                await self._sessions.replace_one({"_id": id_}, own, upsert=True)
+                await self._mongo.take_over(self._sessions, id_, session)
                 return
             except PyMongoError as error:
                 log.warning("partition not taken over yet", error=repr(error), topic=part.tp.topic)

@@ -94,13 +94,21 @@ class Mongo:
         async with session as opened:
             yield opened
 
-    async def end_session(self, lsid: Mapping[str, Any]) -> None:
-        """End a session of another process, by its `session_id`: what it has open in a transaction is undone.
+    async def take_over(self, sessions: Collection, id_: str, session: Session) -> None:
+        """Note `session` as that of whoever does the work `id_` alone, and end the one that was noted before.
 
         A process that is killed leaves its transaction open, and with it locks that stand until MongoDB's limit for
-        transactions, a minute. Who knows that nobody uses the session any more need not wait.
+        transactions, a minute. Who knows that nobody uses the session any more need not wait: what it had open is
+        undone.
+
+        Raises:
+            PyMongoError: the store does not answer.
         """
-        await self._client.admin.command({"killSessions": [dict(lsid)]})
+        own = {"_id": id_, "lsid": dict(session.session_id)}
+        before = await sessions.find_one({"_id": id_})
+        if before is not None and before != own:
+            await self._client.admin.command({"killSessions": [before["lsid"]]})
+        await sessions.replace_one({"_id": id_}, own, upsert=True)
 
     async def transaction(
         self,

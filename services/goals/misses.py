@@ -53,21 +53,23 @@ class Deadlines:
         its event, whoever else tries. On failure the transaction is undone, and tried again.
         """
         try:
-            while True:
-                decided = 0
-                try:
-                    decided = await self.decide_due()
-                except PyMongoError as error:
-                    log.warning("deadlines not decided yet", error=repr(error))
-                if decided == 0:
-                    await self._clock.pause(POLL_S)
+            async with self._store.deciding() as session:
+                while True:
+                    decided = 0
+                    try:
+                        decided = await self.decide_due(session)
+                    except PyMongoError as error:
+                        log.warning("deadlines not decided yet", error=repr(error))
+                    if decided == 0:
+                        await self._clock.pause(POLL_S)
         finally:
             # Who decides no more knows no more how old the watermarks are.
             telemetry.WATERMARK_AGE.clear()
 
-    async def decide_due(self) -> int:
+    async def decide_due(self, session: Session | None = None) -> int:
         """Decide up to a batch of what is due, in the order of its instants; how many that were.
 
+        `session`: the worker's own, else one is made.
         Where people are busy with these very goals, a batch of them would begin again for ever: it is made
         smaller until it gets through, and larger again while it does.
         """
@@ -82,7 +84,7 @@ class Deadlines:
                 if not ids:
                     return 0
                 try:
-                    changes = await self._stored(ids, horizons)
+                    changes = await self._stored(ids, horizons, session)
                 except _Crowded:
                     self._batch = max(1, len(ids) // 4)
                     log.info("deadlines are decided fewer at a time", goals=self._batch)
@@ -95,17 +97,19 @@ class Deadlines:
                 log.info("deadlines decided", goals=len(ids), writes=len(changes))
                 return len(ids) if changes else 0
 
-    async def _stored(self, ids: list[str], horizons: Mapping[int, datetime]) -> list[Change]:
+    async def _stored(
+        self, ids: list[str], horizons: Mapping[int, datetime], session: Session | None = None
+    ) -> list[Change]:
         tries = 0
 
-        async def work(session: Session) -> list[Change]:
+        async def work(opened: Session) -> list[Change]:
             nonlocal tries
             tries += 1
             if tries > TRIES and len(ids) > 1:
                 raise _Crowded
-            return await self._decided(ids, horizons, session)
+            return await self._decided(ids, horizons, opened)
 
-        return await self._store.in_transaction(work)
+        return await self._store.in_transaction(work, session=session)
 
     async def _decided(
         self, ids: list[str], horizons: Mapping[int, datetime], session: Session

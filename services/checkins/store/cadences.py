@@ -127,11 +127,7 @@ class Cadences:
         instant for a minute.
         """
         async with self._mongo.session() as session:
-            before = await self._sessions.find_one({"_id": WORKER})
-            if before is not None:
-                await self._mongo.end_session(before["lsid"])
-            own = {"lsid": dict(session.session_id)}
-            await self._sessions.replace_one({"_id": WORKER}, own, upsert=True)
+            await self._mongo.take_over(self._sessions, WORKER, session)
             yield session
 
     async def commit(self, changes: Sequence[Change], session: Session) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -27,6 +27,8 @@ SYSTEM_BYTES = 4 * MEBIBYTE
 """What nobody may refuse (a pause, a miss, evidence) still fits where people are answered 409."""
 EXPECTATIONS_BYTES = 3 * MEBIBYTE
 TRANSACTION_S = 20.0
+DEADLINES = "deadlines"
+"""Whose session is noted, so that a successor need not wait for a transaction that it died in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Base:
         self._roomy_mentorships = Aggregates(mongo, database["mentorships"], outbox, max_bytes=SYSTEM_BYTES)
         self._roomy_goals = Aggregates(mongo, database["goals"], outbox, max_bytes=SYSTEM_BYTES)
         self._check_ins: Collection = database["check_ins"]
+        self._sessions: Collection = database["sessions"]
         self._commits: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -166,12 +169,28 @@ class Base:
         await self._mongo.transaction(work)
         self.goals.kicked(changes)
 
+    @asynccontextmanager
+    async def deciding(self) -> AsyncIterator[Session]:
+        """The session of the one who decides deadlines; what the one before died in is undone first.
+
+        Raises:
+            PyMongoError: the store does not answer.
+        """
+        async with self._mongo.session() as session:
+            await self._mongo.take_over(self._sessions, DEADLINES, session)
+            yield session
+
     async def in_transaction(
-        self, work: Callable[[Session], Awaitable[Sequence[Change]]], *, of: str | None = None
+        self,
+        work: Callable[[Session], Awaitable[Sequence[Change]]],
+        *,
+        of: str | None = None,
+        session: Session | None = None,
     ) -> list[Change]:
         """Read, decide and write in one transaction, again from the start on conflicts; then publish.
 
         `work` answers the changes that it wants stored. `of`: the mentorship that it is about, if it is one.
+        `session`: one to use, else one of its own.
         """
 
         async def attempt(session: Session) -> list[Change]:
@@ -180,7 +199,7 @@ class Base:
             return changes
 
         async with self._turn_of(of) if of is not None else nullcontext():
-            changes = await self._mongo.transaction(attempt, seconds=TRANSACTION_S)
+            changes = await self._mongo.transaction(attempt, seconds=TRANSACTION_S, session=session)
         self.goals.kicked(changes)
         return changes
 

@@ -171,6 +171,23 @@ class TestAHerd:
         await asyncio.gather(*(worker.decide_due() for worker in workers))
         assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
 
+    async def test_is_not_held_up_by_the_transaction_that_a_process_was_killed_in(self, herd: Herd) -> None:
+        """It would stand for a minute, with all that it wrote."""
+        await herd.grow(3)
+        goals = herd.store.goals.collection
+
+        async def decided() -> bool:
+            return {document["state"] for document in await herd.documents()} == {"missed"}
+
+        async with herd.mongo.session() as killed:
+            await herd.mongo.take_over(goals.database["sessions"], "deadlines", killed)
+            await killed.start_transaction()
+            await goals.update_many({}, {"$inc": {"v": 1}}, session=killed)
+            running = asyncio.create_task(herd.worker().run(1))
+            await eventually(decided, seconds=20)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
     async def test_the_most_overdue_come_first(self, herd: Herd) -> None:
         await herd.grow(BATCH)
         herd.due -= timedelta(hours=1)
