@@ -163,6 +163,8 @@ class Bench:
             self.results[keys[0]] = found
         else:
             self.results |= found
+        for cells in lines({key: self.results[key] for key in keys if key in self.results}):
+            self._say(f"{cells[0]}: {cells[2]}, goal {cells[3]}: {cells[4]}")
         self._say(f"{', '.join(keys)} measured in {time.monotonic() - begun:.0f} s")
 
 
