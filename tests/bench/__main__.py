@@ -47,10 +47,13 @@ Results = dict[str, dict[str, Any]]
 class Bench:
     """All rows that are wanted, on one ground."""
 
-    def __init__(self, ground: Ground, wanted: set[str], *, quick: bool, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, ground: Ground, wanted: set[str], *, quick: bool, repetitions: int, say: Callable[[str], None]
+    ) -> None:
         self._ground = ground
         self._wanted = wanted
         self._quick = quick
+        self._repetitions = repetitions
         self._say = say
         self._many = 1_000_000
         self.results: Results = {}
@@ -60,12 +63,12 @@ class Bench:
         quick = self._quick
         await self._try(
             ("R1", "R2", "R3"),
-            lambda: writes.measure(self._ground, repetitions=2 if quick else 5, seconds=1.5 if quick else 4),
+            lambda: writes.measure(self._ground, repetitions=self._repetitions, seconds=1.5 if quick else 4),
         )
         await self._try(
             ("N1",),
             lambda: others.relay(
-                self._ground, events=20_000 if quick else 60_000, repetitions=1 if quick else 5
+                self._ground, events=20_000 if quick else 60_000, repetitions=self._repetitions
             ),
         )
         await self._try(
@@ -74,12 +77,12 @@ class Bench:
                 self._ground,
                 goals=2_000 if quick else 8_000,
                 alone=300 if quick else 1_500,
-                repetitions=1 if quick else 5,
+                repetitions=self._repetitions,
             ),
         )
         await self._try(
             ("P8",),
-            lambda: others.idle(self._ground, events=30 if quick else 100, repetitions=1 if quick else 5),
+            lambda: others.idle(self._ground, events=30 if quick else 100, repetitions=self._repetitions),
         )
         await self._try(("end to end",), lambda: end_to_end.measure(self._ground, seconds=8 if quick else 30))
         if self._wanted & set(PROJECTIONS):
@@ -96,7 +99,7 @@ class Bench:
             pairs=400 if quick else 5_000,
             peer_events=8_000 if quick else 60_000,
             slow_events=400 if quick else 3_000,
-            repetitions=1 if quick else 5,
+            repetitions=self._repetitions,
         )
         on = Projections(self._ground, sizes)
         self._say("publishing the events of the projections")
@@ -112,7 +115,7 @@ class Bench:
             self.results["P6"] = {**p6, "cpu_us": found["cpu_us"], "peer_cpu_us": found["peer_cpu_us"]}
             self.results["P3"] = await on.limit(found["documents_s"])
             if not quick:
-                untuned = await on.batches(2_000, collector=False, repetitions=3)
+                untuned = await on.batches(2_000, collector=False, repetitions=min(3, self._repetitions))
                 found |= {"untuned_ratio": untuned["ratio"], "untuned_runs": untuned["runs"]}
                 found["untuned_rates"] = untuned["rates"]
             return found
@@ -184,7 +187,9 @@ def install_peers() -> str | None:
     return None
 
 
-async def measured(wanted: set[str], *, quick: bool, with_levers: bool, console: Console) -> Results:
+async def measured(
+    wanted: set[str], *, quick: bool, repetitions: int, with_levers: bool, console: Console
+) -> Results:
     """Run the benchmarks on engines of their own."""
     begun = time.monotonic()
 
@@ -193,7 +198,8 @@ async def measured(wanted: set[str], *, quick: bool, with_levers: bool, console:
 
     with tempfile.TemporaryDirectory(prefix="onbelay-bench-") as folder:
         async with embedded(Path(folder)) as engines:
-            bench = Bench(Ground(engines, Path(folder)), wanted, quick=quick, say=say)
+            ground = Ground(engines, Path(folder))
+            bench = Bench(ground, wanted, quick=quick, repetitions=repetitions, say=say)
             await bench.run()
             if with_levers:
                 bench.results["levers"] = await bench.levers()
@@ -205,6 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.key for row in ROWS))
     parser.add_argument("--quick", action="store_true", help="little of each, in under 3 minutes")
+    parser.add_argument("--repetitions", type=int, help="of each pair; by default 5, and 1 of the quick ones")
     parser.add_argument("--levers", action="store_true", help="measure each lever switched off, too")
     asked = parser.parse_args()
     known = {row.key for row in ROWS}
@@ -215,7 +222,13 @@ def main() -> None:
         console.print(f"Quix Streams is not there: {why}")
     os.environ.pop("ONBELAY_WITHOUT", None)
     results = asyncio.run(
-        measured(set(asked.rows) or known, quick=asked.quick, with_levers=asked.levers, console=console)
+        measured(
+            set(asked.rows) or known,
+            quick=asked.quick,
+            repetitions=asked.repetitions or (1 if asked.quick else 5),
+            with_levers=asked.levers,
+            console=console,
+        )
     )
     table = Table(title="Benchmarks" + (" (quick)" if asked.quick else ""))
     for heading in ("", "measure", "measured", "goal", ""):
