@@ -132,6 +132,7 @@ class TestBadRecords:
         mixed: list[Sent] = []
         for (name, (broken, _)), fine in zip(wrong.items(), between, strict=True):
             mixed += [broken.with_header("x-mark", (mark + name).encode()), fine]
+        await system.folded()  # whose a goal is can be told once it is known
         await sender.send(*mixed)
 
         async def refused() -> dict[str, dict[str, Record]]:

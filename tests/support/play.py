@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import httpx
 
+from shared.mongo import Mongo
 from shared.time import format_instant
 from tests.support.polling import eventually
 from tests.support.system import System
@@ -135,8 +136,25 @@ class Play:
             return True
 
         await eventually(as_expected, seconds=seconds)
+        await self.everybody_was_told(seconds)
+        await self.system.folded()
         await self.events_are_whole()
         await self.ledger_has_no_doubles()
+
+    async def everybody_was_told(self, seconds: float = 40) -> None:
+        """Wait until nothing is due to anybody any more."""
+        mongo = Mongo.connect(self.system.mongo)
+        people = self.system.database(mongo, "notifier")["people"]
+
+        async def told() -> bool:
+            due = {"org_id": self.org, "next_at": {"$lte": await self.system.now()}}
+            return await people.find_one(due) is None
+
+        try:
+            await self.system.folded()
+            await eventually(told, seconds=seconds)
+        finally:
+            await mongo.close()
 
     async def events_are_whole(self) -> None:
         """Per subject the first occurrences stand in sequence without gaps; one miss per goal and revision."""

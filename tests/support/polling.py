@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar, overload
 
 T = TypeVar("T")
@@ -46,3 +46,9 @@ async def eventually(
                 raise failed
             raise AssertionError(f"it did not come to pass within {seconds:g} s; last was {value!r}")
         await asyncio.sleep(every)
+
+
+def only(found: Sequence[T]) -> T:
+    """The one thing that was found; asserts that it is one, which inside of `eventually` means: not yet."""
+    assert len(found) == 1, f"{len(found)} instead of one"
+    return found[0]

@@ -224,7 +224,7 @@ def token(
     made = {
         "iss": ISSUER,
         "aud": "onbelay",
-        "exp": int(time.time()) + 600,
+        "exp": int(time.time()) + 86_400,
         "sub": sub,
         "org_id": org,
         "scope": scope,

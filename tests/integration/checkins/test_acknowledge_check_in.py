@@ -9,7 +9,7 @@ import pytest
 
 from shared.ids import uuid7
 from tests.integration.checkins.world import PATH, PROGRAMS, Pair, refused
-from tests.support.polling import eventually
+from tests.support.polling import eventually, only
 from tests.support.system import System
 
 pytestmark = pytest.mark.engines
@@ -34,12 +34,13 @@ class TestAcknowledged:
         assert (read.json(), read.headers["etag"]) == (answer.json(), answer.headers["etag"])
 
         async def told() -> dict[str, Any]:
-            (event,) = [
-                each
-                for each in await pair.events("checkins", "CheckInAcknowledged")
-                if each["data"]["checkin_id"] == checkin_id
-            ]
-            return event
+            return only(
+                [
+                    each
+                    for each in await pair.events("checkins", "CheckInAcknowledged")
+                    if each["data"]["checkin_id"] == checkin_id
+                ]
+            )
 
         event = await eventually(told, every=0.2)
         assert event["data"] == {
@@ -66,11 +67,13 @@ class TestAcknowledged:
         assert "acknowledger_role" not in answer.json()["acknowledgements"][0]
 
         async def told() -> bool:
-            (event,) = [
-                each
-                for each in await pair.events("checkins", "CheckInAcknowledged")
-                if each["data"]["checkin_id"] == checkin_id
-            ]
+            event = only(
+                [
+                    each
+                    for each in await pair.events("checkins", "CheckInAcknowledged")
+                    if each["data"]["checkin_id"] == checkin_id
+                ]
+            )
             return "acknowledger_role" not in event["data"]
 
         await eventually(told, every=0.2)

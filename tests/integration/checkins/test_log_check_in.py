@@ -15,7 +15,7 @@ from shared.kafka import partition_of
 from shared.mongo import Mongo
 from shared.time import parse_instant
 from tests.integration.checkins.world import PATH, PROGRAMS, Pair, drop, instant, refused, refuses, short
-from tests.support.polling import eventually
+from tests.support.polling import eventually, only
 from tests.support.system import System
 
 pytestmark = pytest.mark.engines
@@ -63,8 +63,7 @@ class TestLogged:
         subject = f"checkin/{told['checkin_id']}"
 
         async def found(topic: str) -> dict[str, Any]:
-            (event,) = [each for each in await pair.events(topic) if each["subject"] == subject]
-            return event
+            return only([each for each in await pair.events(topic) if each["subject"] == subject])
 
         logged = await eventually(lambda: found("checkins"), every=0.2)
         asked = await eventually(lambda: found("support"), every=0.2)

@@ -12,7 +12,7 @@ import pytest
 from shared.ids import uuid7
 from shared.time import format_instant
 from tests.integration.goals.world import GRACE, Pair
-from tests.support.polling import eventually
+from tests.support.polling import eventually, only
 from tests.support.records import Record
 from tests.support.system import System
 
@@ -26,10 +26,8 @@ async def record_of(system: System, checkin_id: str) -> Record:
 
     async def there() -> Record:
         subject = f"checkin/{checkin_id}".encode()
-        (found,) = [
-            each for each in await system.records("checkins") if each.headers["ce_subject"] == subject
-        ]
-        return found
+        records = await system.records("checkins")
+        return only([each for each in records if each.headers["ce_subject"] == subject])
 
     return await eventually(there, seconds=20, every=0.2)
 
