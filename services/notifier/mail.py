@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
+from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
 
 import aiosmtplib
@@ -24,6 +25,18 @@ IDLE_S = 30.0
 MESSAGES_EACH = 100
 """Many servers take no more than so many on one connection."""
 _START_TLS = {"auto": None, "starttls": True, "tls": False, "none": False}
+
+
+class _Unfolded(UnstructuredHeader, BaseHeader):
+    """Stands on one line: folded, a long address would become encoded words, which nobody reads as an address."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Unfolded)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
 class Mailer:
@@ -101,7 +114,7 @@ class Mailer:
 
         Source: RFC 5322; RFC 8058 for the one-click `List-Unsubscribe`; RFC 3834 for `Auto-Submitted`.
         """
-        mail = EmailMessage()
+        mail = EmailMessage(policy=_POLICY)
         mail["From"] = Address(*_named(*self._sender))
         mail["To"] = Address(*_named(recipient.display_name or "", address))
         mail["Subject"] = message.subject
