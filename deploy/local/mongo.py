@@ -24,10 +24,11 @@ _ALREADY_INITIALIZED = 23
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One mongod: its port and its folder."""
+    """One mongod: its port and its folder, and how much memory it keeps documents in."""
 
     port: int
     folder: Path
+    cache_gb: float = 0.5
 
     @property
     def address(self) -> str:
@@ -47,7 +48,7 @@ class Node:
             "--bind_ip": HOST,
             "--replSet": REPLICA_SET,
             "--oplogSize": "512",
-            "--wiredTigerCacheSizeGB": "0.5",
+            "--wiredTigerCacheSizeGB": f"{self.cache_gb:g}",
         }
         parameters = {
             # A primary told to stop would wait that long for another to take over; here is none.

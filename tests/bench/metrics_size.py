@@ -52,6 +52,8 @@ GOAL_DAYS = 30
 CHECK_INS = 2
 TOGETHER = 2_000
 ASKED = 300
+CACHE_GB = 4.0
+"""Of MongoDB's: by default it takes half of a machine's memory; the local stack's half gigabyte is for one desk."""
 
 
 @dataclass(frozen=True)
@@ -366,7 +368,7 @@ async def measure(
 ) -> AsyncIterator[dict[str, Any]]:
     """Every row, as it is known; without `answers` the cost of an event alone."""
     with tempfile.TemporaryDirectory() as folder:
-        async with embedded(Path(folder)) as engines:
+        async with embedded(Path(folder), mongo_cache_gb=CACHE_GB) as engines:
             reference = System(engines, Path(folder) / "small", names=())
             system = System(engines, Path(folder) / "big", names=())
             await reference.begin()

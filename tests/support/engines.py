@@ -55,12 +55,12 @@ async def engines_for_tests(folder: Path) -> AsyncIterator[Engines]:
 
 
 @asynccontextmanager
-async def embedded(folder: Path) -> AsyncIterator[Engines]:
+async def embedded(folder: Path, *, mongo_cache_gb: float = 0.5) -> AsyncIterator[Engines]:
     """Fresh engines as child processes, which end with this one whatever ends it."""
     port, controller_port, mongo_port = pick(3)
     broker = kafka.Node(1, port, controller_port, folder / "kafka")
     cluster = kafka.Cluster((broker,))
-    mongod = mongo.Node(mongo_port, folder / "mongo")
+    mongod = mongo.Node(mongo_port, folder / "mongo", mongo_cache_gb)
 
     async def start_kafka() -> Child:
         child = await Child.start(await cluster.program(broker, folder / "kafka.log"))
