@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from shared.mongo import Collection, Doc
 
 IN_FLIGHT = 2
-"""Commands at once: one is being written while the next one's documents arrive (measured: a third gives nothing)."""
+"""Commands at once: one is being written while the next one's documents arrive."""
 MOST = 500
 
 

@@ -33,6 +33,7 @@ from shared import events as contract
 from shared import telemetry
 from shared.kafka import cluster_id
 from shared.service import Runtime
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -120,8 +121,7 @@ class Rebuild:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end([task])
 
     async def _caught_up(self, generation: Generation) -> None:
         """Wait until all that stands in the topics now has been folded, and say how far it is."""
