@@ -122,11 +122,12 @@ class Mailer:
         mail["Message-ID"] = message_id
         mail["Auto-Submitted"] = "auto-generated"
         mail["X-Auto-Response-Suppress"] = "All"
-        mail["Content-Language"] = message.language
         mail["List-Unsubscribe"] = f"<{message.quiet_url}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail.set_content(message.text)
         mail.add_alternative(message.html, subtype="html")
+        # Last, since content that is set takes earlier headers of content away.
+        mail["Content-Language"] = message.language
         return mail
 
 

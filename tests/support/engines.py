@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from deploy.local import kafka, mongo
 from deploy.local.children import Child, together
 from deploy.local.ports import pick
+from tests.support.containers import running
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 MONGO_IMAGE = "mongo:8.0"
@@ -82,30 +81,23 @@ async def embedded(folder: Path, *, mongo_cache_gb: float = 0.5) -> AsyncIterato
 @asynccontextmanager
 async def contained() -> AsyncIterator[Engines]:
     """Fresh engines in containers; skips the tests, saying so, where there is no Docker."""
-    import docker  # type: ignore[import-untyped]
-    from docker.errors import DockerException  # type: ignore[import-untyped]
-
-    try:
-        client = await asyncio.to_thread(docker.from_env)
-        await asyncio.to_thread(client.ping)
-    except DockerException as error:
-        pytest.skip(f"ENGINES=containers needs Docker, which is not to be had here: {error}")
     port, mongo_port = pick(2)
-    async with AsyncExitStack() as stack:
-        for container in (_kafka_container(port), _mongo_container(mongo_port)):
-            await asyncio.to_thread(container.start)
-            stack.push_async_callback(asyncio.to_thread, container.stop)
-        broker = kafka.Node(1, port, 0, Path())
+    broker = kafka.Node(1, port, 0, Path())
+    mongod = mongo.Node(mongo_port, Path())
+    # testcontainers' own MongoDbContainer makes no replica set, and members are told where they are as well.
+    command = f"mongod --replSet {mongo.REPLICA_SET} --port {mongo_port} --bind_ip_all"
+    # The same port inside and outside, since each tells clients where it is.
+    async with (
+        running(KAFKA_IMAGE, {port: port}, env=_kafka_settings(port)),
+        running(MONGO_IMAGE, {mongo_port: mongo_port}, command=command),
+    ):
         await _until(lambda: kafka.answers(broker))
-        await mongo.primary([mongo.Node(mongo_port, Path())], START_S)
-        yield Engines(broker.address, mongo.url([mongo.Node(mongo_port, Path())]))
-    client.close()
+        await mongo.primary([mongod], START_S)
+        yield Engines(broker.address, mongo.url([mongod]))
 
 
-def _kafka_container(port: int) -> Any:
-    from testcontainers.core.container import DockerContainer
-
-    settings = {
+def _kafka_settings(port: int) -> Mapping[str, str]:
+    return {
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_LISTENERS": f"PLAINTEXT://0.0.0.0:{port},CONTROLLER://127.0.0.1:9093",
@@ -120,19 +112,6 @@ def _kafka_container(port: int) -> Any:
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
     }
-    # The same port inside and outside, since the broker tells clients where it is.
-    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
-    for name, value in settings.items():
-        container = container.with_env(name, value)
-    return container
-
-
-def _mongo_container(port: int) -> Any:
-    from testcontainers.core.container import DockerContainer
-
-    # testcontainers' own MongoDbContainer makes no replica set, and members are told where they are as well.
-    command = f"mongod --replSet {mongo.REPLICA_SET} --port {port} --bind_ip_all"
-    return DockerContainer(MONGO_IMAGE).with_bind_ports(port, port).with_command(command)
 
 
 async def _until(probe: Any) -> None:

@@ -33,5 +33,10 @@ class TestHeaders:
         assert head.isascii()
         assert all(len(line) <= 78 for line in head.split(b"\r\n") if not line.startswith(b"List-Unsub"))
 
+    def test_the_language_is_told_of_the_whole_and_once(self) -> None:
+        head = sent().partition(b"\r\n\r\n")[0].split(b"\r\n")
+        assert b"Content-Language: en" in head
+        assert sent().count(b"Content-Language") == 1
+
     def test_all_lines_end_as_the_standard_says(self) -> None:
         assert b"\n" not in sent().replace(b"\r\n", b"")
