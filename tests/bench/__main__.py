@@ -29,6 +29,8 @@ from tests.bench.projections import QUIX_PYTHON, Projections, Sizes, growth
 from tests.bench.rows import ROWS, lines
 from tests.support.engines import embedded
 
+CACHE_GB = 4.0
+"""Of MongoDB's: by default it takes half of a machine's memory; the local stack's half gigabyte is for one desk."""
 BENCH_JSON = Path("bench.json")
 LOCK = Path("requirements-bench.lock")
 PROJECTIONS = ("P1", "P2", "P3", "P4", "P5", "P6", "P9", "two processes")
@@ -197,7 +199,7 @@ async def measured(
         console.print(f"[dim]{time.monotonic() - begun:6.0f} s[/dim]  {text}")
 
     with tempfile.TemporaryDirectory(prefix="onbelay-bench-") as folder:
-        async with embedded(Path(folder)) as engines:
+        async with embedded(Path(folder), mongo_cache_gb=CACHE_GB) as engines:
             ground = Ground(engines, Path(folder))
             bench = Bench(ground, wanted, quick=quick, repetitions=repetitions, say=say)
             await bench.run()
