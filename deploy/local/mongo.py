@@ -54,8 +54,8 @@ class Node:
             # A primary told to stop would wait that long for another to take over; here is none.
             "shutdownTimeoutMillisForSignaledShutdown": "100",
             "diagnosticDataCollectionEnabled": "false",
-            # So long what a killed process wrote and did not commit stands in others' way. Ours take a second or two.
-            "transactionLifetimeLimitSeconds": "10",
+            # So long what a killed process wrote and did not commit stands in others' way; none of ours takes longer.
+            "transactionLifetimeLimitSeconds": "30",
         }
         argv = [_mongod(), "--nounixsocket", "--quiet"]
         argv += [part for option in options.items() for part in option]
