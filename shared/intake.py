@@ -460,6 +460,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     continue
                 except PyMongoError as error:
                     log.warning("batch not stored, trying again", error=repr(error), topic=part.tp.topic)
+                    # It may have taken too long, and would again.
+                    part.at_once = max(1, len(records) // 2)
                     await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                     failures += 1
                     continue
