@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -30,13 +30,13 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry import trace
 from pymongo import ASCENDING, IndexModel, InsertOne, UpdateOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from shared import events as contract
 from shared import levers, telemetry
 from shared.clock import Clock
 from shared.kafka import Outgoing
-from shared.mongo import Collection, Database, Doc, Mongo, Session, write_all
+from shared.mongo import Collection, Database, Doc, Mongo, Session, duplicate_key, write_all
 from shared.outbox import Publisher, dead_letter
 from shared.tasks import end
 
@@ -76,11 +76,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events of one partition of one topic (`goals`, `checkins`, ...), in order, each subject without gaps."""
+    """Events of one partition of one topic (`goals`, `checkins`, ...), in order, each subject without gaps.
+
+    `new`: subjects whose first event is among them. What is about them alone, and written by this topic alone, may be
+    inserted without a look whether it is there; if it is, the batch begins again without `new`.
+    """
 
     topic: str
     partition: int
     records: Sequence[Received]
+    new: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,8 @@ class _Partition:
     paused: bool = False
     at_once: int = MAX_BATCH
     """How many records a batch may have at present."""
+    repeats: bool = False
+    """Whether the last batch had events that were folded before: then first events are looked for, not trusted."""
     subjects: OrderedDict[str, _Subject] = field(default_factory=OrderedDict)
 
 
@@ -494,13 +501,20 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         topic = self._topics[part.tp.topic]
         parsed = [_parsed(record, topic) for record in records]
         started = time.perf_counter()
-        tried = _Attempt(self, part, topic, parsed, records[-1].offset + 1)
+        trusting = levers.on(levers.NEW_SUBJECTS) and not part.repeats
+        tried = _Attempt(self, part, topic, parsed, records[-1].offset + 1, trusting=trusting)
         links = _links(parsed)
         async with self._turn, self._clock.deciding():
             with telemetry.tracer().start_as_current_span(
                 f"fold {topic}", links=links, kind=trace.SpanKind.CONSUMER
             ):
-                folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
+                try:
+                    folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
+                except BulkWriteError as error:
+                    if not trusting or duplicate_key(error) is None:
+                        raise
+                    tried = _Attempt(self, part, topic, parsed, records[-1].offset + 1, trusting=False)
+                    folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
         part.expected = tried.next_offset
         self._seen[part.tp] = Seen(part.expected, time.monotonic())
         tried.committed()
@@ -599,16 +613,29 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class _Attempt:
-    """One batch's transaction; `run` may be called several times, each from the start."""
+    """One batch's transaction; `run` may be called several times, each from the start.
+
+    `trusting`: a subject whose first event comes is taken for new, and not looked for. To look for what is not there is
+    the dearest of reads: MongoDB walks over all that other transactions have inserted beside it. Was the event folded
+    before, then the subject's insert is refused, and with it the whole transaction.
+    """
 
     def __init__(
-        self, intake: Intake, part: _Partition, topic: str, parsed: Sequence[_Parsed], next_offset: int
+        self,
+        intake: Intake,
+        part: _Partition,
+        topic: str,
+        parsed: Sequence[_Parsed],
+        next_offset: int,
+        *,
+        trusting: bool,
     ) -> None:
         self._intake = intake
         self._part = part
         self._topic = topic
         self._parsed = parsed
         self.next_offset = next_offset
+        self._trusting = trusting
         self._learned: dict[str, _Subject] = {}
         self._new: set[str] = set()
         self._dead: list[Doc] = []
@@ -625,12 +652,7 @@ class _Attempt:
         self._duplicates = self._unknown = self._gaps = 0
         dead: list[tuple[ConsumerRecord | Doc, str]] = []
         await self._move_offset(session)
-        wanted = {
-            self._subject_id(item.decoded.subject)
-            for item in self._parsed
-            if item.decoded is not None and item.decoded.sequence is not None
-        }
-        known = await self._known(wanted, session)
+        known = await self._known(session)
         owners = await self._owners(session)
         accepted: list[Received] = []
         raws: dict[int, ConsumerRecord | Doc] = {}
@@ -666,7 +688,9 @@ class _Attempt:
             self._learned[id_] = subject
             if subject.parked:
                 await self._release(id_, subject, accepted, raws, parking, session)
-        folded = await self._intake._fold.fold(Batch(self._topic, self._part.tp.partition, accepted), session)
+        new = frozenset(id_.partition("|")[2] for id_ in self._new) if self._trusting else frozenset[str]()
+        batch = Batch(self._topic, self._part.tp.partition, accepted, new)
+        folded = await self._intake._fold.fold(batch, session)
         for received, reason in folded.rejected:
             dead.append((raws[id(received)], reason))
         await self._write(parking, dead, session)
@@ -674,6 +698,7 @@ class _Attempt:
 
     def committed(self) -> None:
         """The transaction stands: remember the subjects, count, and send the dead letters."""
+        self._part.repeats = self._duplicates > 0
         cache = self._part.subjects
         for id_, subject in self._learned.items():
             cache[id_] = subject
@@ -722,17 +747,23 @@ class _Attempt:
         except DuplicateKeyError as error:
             raise Fenced from error
 
-    async def _known(self, ids: set[str], session: Session) -> dict[str, _Subject]:
+    async def _known(self, session: Session) -> dict[str, _Subject]:
         """The sequences of subjects, from the cache of this partition or from the store; copies, to be changed."""
         cache = self._part.subjects
-        known = {
-            id_: _Subject(cached.org_id, cached.seq, cached.parked)
-            for id_ in ids
-            if (cached := cache.get(id_)) is not None
-        }
-        missing = [id_ for id_ in ids if id_ not in known]
-        if missing:
-            found = self._intake._subjects.find({"_id": {"$in": missing}}, session=session)
+        known: dict[str, _Subject] = {}
+        missing: dict[str, bool] = {}
+        for item in self._parsed:
+            if item.decoded is None or item.decoded.sequence is None:
+                continue
+            id_ = self._subject_id(item.decoded.subject)
+            if id_ in known or id_ in missing:
+                continue
+            if (cached := cache.get(id_)) is not None:
+                known[id_] = _Subject(cached.org_id, cached.seq, cached.parked)
+            else:
+                missing[id_] = not (self._trusting and item.decoded.sequence == 1)
+        if wanted := [id_ for id_, wanted in missing.items() if wanted]:
+            found = self._intake._subjects.find({"_id": {"$in": wanted}}, session=session)
             for document in await found.to_list(None):
                 known[document["_id"]] = _Subject(
                     document["org_id"], document["seq"], document.get("parked", 0)

@@ -41,12 +41,15 @@ class Projection:
             await self._fold(batch, session)
         else:
             for record in batch.records:
-                await self._fold(Batch(batch.topic, batch.partition, [record]), session)
+                new = batch.new & {record.subject} if record.sequence == 1 else frozenset[str]()
+                await self._fold(Batch(batch.topic, batch.partition, [record], new), session)
         return Folded()
 
     async def _fold(self, batch: Batch, session: Session) -> None:
         if batch.topic == "goals":
-            goal_ids, mentorship_ids = touched(batch.records)
+            goal_ids, mentorship_ids = touched(
+                record for record in batch.records if record.subject not in batch.new
+            )
             goals = await self._store.goals(goal_ids, session) if goal_ids else {}
             mentorships = await self._store.mentorships(mentorship_ids, session) if mentorship_ids else {}
             changes = fold_goals(batch.records, goals, mentorships)
@@ -54,7 +57,7 @@ class Projection:
             changes = fold_checkins(batch.records)
         else:
             changes = fold_nudges(batch.records)
-        await self._store.write(changes, f"{batch.topic}/{batch.partition}", session)
+        await self._store.write(changes, f"{batch.topic}/{batch.partition}", batch.new, session)
 
 
 class LiveIntake:

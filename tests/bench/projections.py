@@ -232,14 +232,17 @@ class Projections:
 
 
 async def growth(ground: Ground, *, few: int, many: int, events: int) -> Run:
-    """The cost of an event with `many` goals beside that with `few`, both folded before; memory with `many`."""
+    """The cost of an event with `many` goals beside that with `few`, both folded before; memory with `many`.
+
+    The events are alike: check-ins about so many goals as there are `few`, with `many` those of a share of the people.
+    """
     found: dict[int, Run] = {}
     filled: dict[int, Run] = {}
     for goals in (few, many):
         place = Place.new()
         await ground.topics(place)
         kept: list[Told] = []
-        await workload.publish(ground.kafka, place.topic_prefix, _remembering(goals, kept, events / goals))
+        await workload.publish(ground.kafka, place.topic_prefix, _remembering(goals, kept, few / goals))
         env = ground.environment(place)
         filled[goals] = await ground.run("project", env=env, events=goals, batch=2_000, timeout_s=900)
         sent = await workload.publish(ground.kafka, place.topic_prefix, _check_ins(kept, events))

@@ -54,9 +54,11 @@ class Counts:
     fail: Callable[[], None] = lambda: None
     rejects: frozenset[str] = frozenset()
     batches: list[int] = field(default_factory=list)
+    trusted: list[int] = field(default_factory=list)
 
     async def fold(self, batch: Batch, session: Session) -> Folded:
         self.batches.append(len(batch.records))
+        self.trusted.append(len(batch.new))
         kept = [each for each in batch.records if each.type not in self.rejects]
         if kept:
             await self.database["seen"].bulk_write(
@@ -569,6 +571,46 @@ class TestTheIntake:
             return metric("onbelay_parked_subjects", consumer=CONSUMER) == 0
 
         await eventually(cleared)
+
+    async def test_first_events_that_come_again_are_looked_for_and_then_trusted_again(
+        self, either_log: Log
+    ) -> None:
+        log = either_log
+        pair = Pair()
+        told = [record(pair.goal_set(uuid7()), sequence=1) for _ in range(40)]
+        await log.publish(*told[:10])
+        running = log.run(await log.intake())
+        await all_once(log.counts, told[:10])
+        # Another process: it has no memory of them.
+        await log.crash(running)
+        counts = Counts(log.database)
+        await log.publish(*told[:20])
+        running = log.run(await log.intake(fold=counts))
+        await all_once(counts, told[:20])
+        assert 0 in counts.trusted, "after a refusal nothing is taken for new"
+        await log.publish(*told[20:30])
+        await all_once(counts, told[:30])
+        await log.publish(*told[30:])
+        await all_once(counts, told)
+        assert counts.trusted[-1] > 0, "when nothing has come again, first events are trusted again"
+
+    async def test_a_first_event_lets_follow_what_another_process_has_parked(self, log: Log) -> None:
+        pair, goal_id = Pair(), uuid7()
+        first, second, third = (
+            record(pair.goal_set(goal_id, revision=number), sequence=number) for number in (1, 2, 3)
+        )
+        await log.publish(second)
+        running = log.run(await log.intake())
+
+        async def parked() -> bool:
+            return await log.database["parked"].count_documents({}) == 1
+
+        await eventually(parked)
+        await log.crash(running)
+        log.run(await log.intake())
+        await log.publish(first, third)
+        await all_once(log.counts, [first, second, third])
+        assert await log.database["parked"].count_documents({}) == 0
 
     async def test_bad_records_are_dead_letters_and_their_neighbours_unharmed(self, log: Log) -> None:
         good = many(6, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -35,13 +35,25 @@ class Folding:
             document["_id"]: msgspec.convert(document, Mentorship) for document in await found.to_list(None)
         }
 
-    async def write(self, changes: Changes, part: str, session: Session) -> None:
-        """Store what a batch changes: one bulk write per collection. `part` names the topic's partition."""
+    async def write(self, changes: Changes, part: str, new: Set[str], session: Session) -> None:
+        """Store what a batch changes: one bulk write per collection.
+
+        `part` names the topic's partition; `new` are the subjects of which nothing can be stored yet.
+
+        Raises:
+            BulkWriteError: something is, all the same.
+        """
         kept = self._kept
         months = changes.months()
         for collection, writes in (
-            (kept.goals, [_goal_write(goal, changes.lines[id_]) for id_, goal in changes.goals.items()]),
-            (kept.mentorships, _replaced(changes.mentorships)),
+            (
+                kept.goals,
+                [
+                    _goal_write(goal, changes.lines[id_], f"goal/{id_}" in new)
+                    for id_, goal in changes.goals.items()
+                ],
+            ),
+            (kept.mentorships, _replaced(changes.mentorships, "mentorship", new)),
             (kept.diaries, [_diary_write(*key, diary) for key, diary in changes.diaries.items()]),
             (kept.cells, [_cell_write(key, cell, part) for key, cell in changes.cells.items()]),
             (kept.months, [_month_write(key, month, part) for key, month in months.items()]),
@@ -53,7 +65,7 @@ class Folding:
                     if key.scope == PROGRAMS and month.engaged
                 ],
             ),
-            (kept.nudges, _replaced(changes.nudges)),
+            (kept.nudges, _replaced(changes.nudges, "nudge", new)),
             (
                 kept.stale,
                 [
@@ -70,18 +82,24 @@ def _plain(struct: msgspec.Struct) -> Doc:
     return plain
 
 
-def _replaced(structs: Mapping[str, msgspec.Struct]) -> list[ReplaceOne[Doc]]:
-    return [ReplaceOne({"_id": id_}, _plain(found), upsert=True) for id_, found in structs.items()]
+def _replaced(
+    structs: Mapping[str, msgspec.Struct], kind: str, new: Set[str]
+) -> list[InsertOne[Doc] | ReplaceOne[Doc]]:
+    return [
+        InsertOne(_plain(found))
+        if f"{kind}/{id_}" in new
+        else ReplaceOne({"_id": id_}, _plain(found), upsert=True)
+        for id_, found in structs.items()
+    ]
 
 
-def _goal_write(goal: Goal, lines: Sequence[Line]) -> UpdateOne:
+def _goal_write(goal: Goal, lines: Sequence[Line], new: bool) -> InsertOne[Doc] | UpdateOne:
     state = _plain(goal)
+    told = [_plain(line) for line in lines]
+    if new:
+        return InsertOne(state | {"lines": told})
     del state["_id"]
-    return UpdateOne(
-        {"_id": goal.goal_id},
-        {"$set": state, "$push": {"lines": {"$each": [_plain(line) for line in lines]}}},
-        upsert=True,
-    )
+    return UpdateOne({"_id": goal.goal_id}, {"$set": state, "$push": {"lines": {"$each": told}}}, upsert=True)
 
 
 def _diary_write(about: str, month: str, diary: Diary) -> UpdateOne:
@@ -100,7 +118,10 @@ def _diary_write(about: str, month: str, diary: Diary) -> UpdateOne:
     }
     if logged := _logged_by_week(diary.entries):
         update["$inc"] = logged
-    return UpdateOne({"_id": f"{about}|{month}"}, update, upsert=True)
+    # Diaries that are new at the same moment shall not lie side by side: to find that one is not there, MongoDB walks
+    # over what other partitions' open transactions have inserted next to it.
+    spread = diary.mentorship_id[-2:]
+    return UpdateOne({"_id": f"{spread}|{about}|{month}"}, update, upsert=True)
 
 
 def _logged_by_week(entries: Sequence[Entry]) -> dict[str, int]:
