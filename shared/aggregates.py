@@ -33,7 +33,7 @@ from shared.errors import Conflict, Unavailable, Unprocessable
 from shared.group_commit import GroupCommit
 from shared.idempotency import Answer, Idem
 from shared.ids import uuid7
-from shared.mongo import Collection, Doc, Mongo, Session, duplicate_key, write_all
+from shared.mongo import BY_ID, Collection, Doc, Mongo, Session, duplicate_key, write_all
 from shared.telemetry import current_traceparent
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class Aggregates:
 
     async def find(self, org_id: str, id: str, *, session: Session | None = None) -> Doc | None:
         """The document, or None when the organization has none of that id."""
-        return await self.collection.find_one({"_id": id, "org_id": org_id}, session=session)
+        return await self.collection.find_one({"_id": id, "org_id": org_id}, session=session, hint=BY_ID)
 
     def new(
         self,
@@ -167,7 +167,13 @@ class Aggregates:
         if before["seq"] - before["published"] + len(events) > MAX_UNPUBLISHED:
             raise Unavailable("Too many events wait to be published; try again soon.", retry_after=5)
         stored = _stored(events, before["events"], now)
-        setting: Doc = {**(fields or {}), "v": before["v"] + 1}
+        # Only what is another than before: MongoDB stores and replicates each field that it is told.
+        setting: Doc = {
+            name: value
+            for name, value in (fields or {}).items()
+            if name not in before or before[name] != value
+        }
+        setting["v"] = before["v"] + 1
         if events:
             setting["seq"] = before["seq"] + len(events)
             setting.setdefault("outbox_at", before.get("outbox_at") or datetime.now(UTC))
@@ -176,7 +182,7 @@ class Aggregates:
             setting["idem"] = [*fresh, _kept(idem, answer, now)]
         after = {**before, **setting, "events": [*before["events"], *stored]}
         update: Doc = {"$set": setting}
-        dropped = [name for name in unset if name in before and name not in setting]
+        dropped = [name for name in unset if name in before and name not in (fields or {})]
         if dropped:
             update["$unset"] = dict.fromkeys(dropped, "")
             for name in dropped:
@@ -293,7 +299,9 @@ async def _write_one(
         return
     operation = change.operation
     assert isinstance(operation, UpdateOne)  # noqa: S101 - narrows the type; `change` made it so
-    result = await change.collection.update_one(operation._filter, operation._doc, session=session)
+    result = await change.collection.update_one(
+        operation._filter, operation._doc, session=session, hint=BY_ID
+    )
     if result.matched_count != 1:
         raise StaleWrite
 

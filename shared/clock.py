@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,17 +82,19 @@ class Clock:
         self._latest_ms = max(self._latest_ms, _now_ms() + self.offset_ms)
         return _EPOCH + self._latest_ms * _MS
 
-    @asynccontextmanager
-    async def deciding(self) -> AsyncIterator[None]:
+    def deciding(self) -> AbstractAsyncContextManager[None]:
         """Hold the clock for a decision: around anything that reads `now` and stores what follows from it.
 
         While the sandbox clock is being moved it waits to enter; may be nested.
         """
-        yield
+        return _NOT_HELD
 
     async def pause(self, seconds: float) -> None:
         """Wait for real seconds, or until the clock was moved, whichever comes first."""
         await asyncio.sleep(seconds)
+
+
+_NOT_HELD = nullcontext()
 
 
 def _now_ms() -> int:

@@ -24,6 +24,7 @@ from pymongo.errors import PyMongoError
 
 from shared import levers, telemetry
 from shared.clock import Clock, SandboxClock, SystemClock
+from shared.http.corked import CorkedProtocol
 from shared.intake import Fold, Intake
 from shared.kafka import Producer, cluster_id
 from shared.leases import Leases
@@ -249,6 +250,7 @@ def serve(service: str, build: Callable[[], FastAPI], settings: Settings, port: 
             build(),
             host=settings.http_host,
             port=port,
+            http=CorkedProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

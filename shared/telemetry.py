@@ -5,11 +5,12 @@ Logs carry ids, never private words. Trace context is W3C's (`traceparent`), by 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -23,6 +24,8 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+_NO_STATE = trace.TraceState()
+_NO_SPAN = trace.INVALID_SPAN.get_span_context()
 
 HTTP_REQUESTS = Counter(
     "onbelay_http_requests", "Requests answered", ["service", "method", "route", "status"]
@@ -117,6 +120,7 @@ class _RequestLog:
     def __init__(self, service: str, stream: TextIO) -> None:
         self._stream = stream
         self._service = service
+        self._lines: list[bytes] = []
 
     def write(self, **said: Any) -> None:
         line: dict[str, Any] = {
@@ -131,7 +135,17 @@ class _RequestLog:
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
             line["span_id"] = trace.format_span_id(span.span_id)
-        self._stream.write(msgspec.json.encode(line).decode() + "\n")
+        self._lines.append(msgspec.json.encode(line))
+        if len(self._lines) == 1:
+            # What else is answered in this turn of the loop goes in the same write.
+            try:
+                asyncio.get_running_loop().call_soon(self._flush)
+            except RuntimeError:
+                self._flush()
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        self._stream.write(b"\n".join([*lines, b""]).decode())
         self._stream.flush()
 
 
@@ -167,35 +181,46 @@ def current_traceparent() -> str | None:
     return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
 
-@contextmanager
 def continued(
     name: str, carrier: Mapping[str, str], kind: trace.SpanKind = trace.SpanKind.SERVER
-) -> Iterator[trace.Span]:
-    """Run under a span that continues the trace of `carrier` (`traceparent`, `tracestate`), or begins one.
+) -> AbstractContextManager[trace.Span]:
+    """A span to run under, that continues the trace of `carrier` (`traceparent`, `tracestate`), or begins one.
 
     Where no exporter takes spans, it is their context alone, at a fifth of the cost.
     """
-    parent = _PROPAGATOR.extract(dict(carrier), context=context.Context()) if carrier else context.Context()
     if _exported():
-        with tracer().start_as_current_span(name, context=parent, kind=kind) as span:
-            yield span
-        return
-    above = trace.get_current_span(parent).get_span_context()
-    known = above.is_valid
-    here = trace.NonRecordingSpan(
-        trace.SpanContext(
-            above.trace_id if known else random.getrandbits(128),
-            random.getrandbits(64),
-            is_remote=False,
-            trace_flags=above.trace_flags if known else _SAMPLED,
-            trace_state=above.trace_state if known else None,
+        return tracer().start_as_current_span(name, context=_parent(carrier), kind=kind)
+    above = trace.get_current_span(_parent(carrier)).get_span_context() if carrier else _NO_SPAN
+    if above.is_valid:
+        trace_id, flags, state = above.trace_id, above.trace_flags, above.trace_state
+    else:
+        trace_id, flags, state = random.getrandbits(128), _SAMPLED, _NO_STATE
+    span_id = random.getrandbits(64)
+    return _Under(
+        trace.NonRecordingSpan(
+            trace.SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags, trace_state=state)
         )
     )
-    token = context.attach(trace.set_span_in_context(here, context.Context()))
-    try:
-        yield here
-    finally:
-        context.detach(token)
+
+
+def _parent(carrier: Mapping[str, str]) -> context.Context:
+    return _PROPAGATOR.extract(dict(carrier), context=context.Context()) if carrier else context.Context()
+
+
+class _Under:
+    """Runs what it surrounds under a span."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> trace.Span:
+        self._token = context.attach(trace.set_span_in_context(self._span, context.Context()))
+        return self._span
+
+    def __exit__(self, *_: object) -> None:
+        context.detach(self._token)
 
 
 def link_to(traceparent: str) -> trace.Link | None:

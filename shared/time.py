@@ -71,6 +71,13 @@ def format_instant(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z`; milliseconds only where there are some."""
     if instant.tzinfo is not UTC:
         instant = instant.astimezone(UTC)
+    return _shown(instant)
+
+
+@lru_cache(4096)
+def _shown(instant: datetime) -> str:
+    # Each instant is shown several times: in an event, its headers, an answer, a log line. In UTC alone, where equal
+    # instants are the same.
     shown = instant.isoformat(timespec="milliseconds" if instant.microsecond >= 1000 else "seconds")
     return shown[:-6] + "Z"
 

@@ -12,7 +12,7 @@ from services.goals.api.people import people_routes
 from services.goals.expectations import ExpectationsOfPairs
 from services.goals.goals import Goals
 from services.goals.mentorships import Mentorships
-from services.goals.misses import Deadlines
+from services.goals.misses import LANES, Deadlines
 from services.goals.people import People
 from services.goals.settings import GoalsSettings
 from services.goals.store import Store
@@ -43,7 +43,9 @@ def build(settings: GoalsSettings) -> FastAPI:
     runtime.outbox(*store.outboxes)
     intake = runtime.take_in(["checkins"], CheckInsFold(store, clock, rules))
     people = People(store, clock)
-    runtime.leased("deadlines", Deadlines(store, clock, rules, intake.watermarks).run)
+    for lane in range(LANES):
+        deadlines = Deadlines(store, clock, rules, intake.watermarks, lane=lane, lanes=LANES)
+        runtime.leased(f"deadlines {lane}", deadlines.run)
     runtime.leased("erasures", people.run)
     runtime.leased("answers", lambda _: _forget_answers(store, clock))
     return create_app(

@@ -6,15 +6,16 @@ been taken in; while the checkins service is down, the watermark stands and miss
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 from pymongo.errors import PyMongoError
 
+from services.goals.domain.goal import Goal
 from services.goals.domain.pause import decision_at, settle
 from services.goals.domain.rules import Rules
-from services.goals.store import Store
+from services.goals.store import Kept, Store
 from shared import telemetry
 from shared.aggregates import Change
 from shared.clock import Clock
@@ -28,8 +29,11 @@ BATCH = 500
 TRIES = 3
 """How often a transaction may conflict with what people do to its goals before a smaller one is tried."""
 POLL_S = 0.25
+LANES = 3
+"""Workers, each with its share of the partitions: while MongoDB stores for one, another decides."""
 
 Watermarks = Callable[[], Awaitable[Mapping[int, datetime]]]
+Find = Callable[[Session], Awaitable[Sequence[Kept[Goal]]]]
 
 
 class Deadlines:
@@ -37,14 +41,27 @@ class Deadlines:
 
     Args:
         watermarks: per partition, up to when every check-in has been taken in.
+        lane, lanes: of so many workers this one, which decides the partitions of its number alone.
     """
 
-    def __init__(self, store: Store, clock: Clock, rules: Rules, watermarks: Watermarks) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rules: Rules,
+        watermarks: Watermarks,
+        *,
+        lane: int = 0,
+        lanes: int = 1,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._rules = rules
         self._watermarks = watermarks
+        self._lane = lane
+        self._lanes = lanes
         self._batch = BATCH
+        self._partitions: set[int] = set()
 
     async def run(self, _: int) -> None:
         """Decide what is due, for as long as this process holds the lease.
@@ -53,7 +70,7 @@ class Deadlines:
         its event, whoever else tries. On failure the transaction is undone, and tried again.
         """
         try:
-            async with self._store.deciding() as session:
+            async with self._store.deciding(self._lane) as session:
                 while True:
                     decided = 0
                     try:
@@ -64,7 +81,9 @@ class Deadlines:
                         await self._clock.pause(POLL_S)
         finally:
             # Who decides no more knows no more how old the watermarks are.
-            telemetry.WATERMARK_AGE.clear()
+            for partition in self._partitions:
+                telemetry.WATERMARK_AGE.remove(partition)
+            self._partitions.clear()
 
     async def decide_due(self, session: Session | None = None) -> int:
         """Decide up to a batch of what is due, in the order of its instants; how many that were.
@@ -75,59 +94,71 @@ class Deadlines:
         """
         async with self._clock.deciding():
             now = self._clock.now()
-            watermarks = await self._watermarks()
-            for partition, up_to in watermarks.items():
+            horizons = {
+                partition: min(up_to, now)
+                for partition, up_to in (await self._watermarks()).items()
+                if partition % self._lanes == self._lane
+            }
+            for partition, up_to in horizons.items():
                 telemetry.WATERMARK_AGE.labels(partition).set(max(0.0, (now - up_to).total_seconds()))
-            horizons = {partition: min(up_to, now) for partition, up_to in watermarks.items()}
+            self._partitions |= horizons.keys()
             while True:
-                ids = await self._store.to_decide(horizons, self._batch)
-                if not ids:
-                    return 0
+                limit = self._batch
                 try:
-                    changes = await self._stored(ids, horizons, session)
-                except _Crowded:
-                    self._batch = max(1, len(ids) // 4)
+                    goals, changes = await self._stored(
+                        lambda opened, limit=limit: self._store.to_decide(horizons, limit, opened),  # type: ignore[misc]
+                        horizons,
+                        session,
+                    )
+                except _Crowded as crowded:
+                    self._batch = max(1, crowded.goals // 4)
                     log.info("deadlines are decided fewer at a time", goals=self._batch)
                     continue
                 except PyMongoError:
                     # It may have taken too long: goals can have very many check-ins.
-                    self._batch = max(1, len(ids) // 4)
+                    self._batch = max(1, limit // 4)
                     raise
-                self._batch = min(BATCH, self._batch * 2)
-                log.info("deadlines decided", goals=len(ids), writes=len(changes))
-                return len(ids) if changes else 0
+                self._batch = min(BATCH, limit * 2)
+                if goals:
+                    log.info("deadlines decided", goals=goals, writes=len(changes))
+                return goals if changes else 0
 
     async def _stored(
-        self, ids: list[str], horizons: Mapping[int, datetime], session: Session | None = None
-    ) -> list[Change]:
-        tries = 0
+        self, find: Find, horizons: Mapping[int, datetime], session: Session | None = None
+    ) -> tuple[int, list[Change]]:
+        """Find, decide and store in one transaction: how many goals were found, and what was stored of them."""
+        tries = found = 0
 
         async def work(opened: Session) -> list[Change]:
-            nonlocal tries
+            nonlocal tries, found
+            if tries >= TRIES and found > 1:
+                raise _Crowded(found)
             tries += 1
-            if tries > TRIES and len(ids) > 1:
-                raise _Crowded
-            return await self._decided(ids, horizons, opened)
+            goals = await find(opened)
+            found = len(goals)
+            return await self._decided(goals, horizons, opened)
 
-        return await self._store.in_transaction(work, session=session)
+        changes = await self._store.in_transaction(work, session=session)
+        return found, changes
 
     async def _decided(
-        self, ids: list[str], horizons: Mapping[int, datetime], session: Session
+        self, goals: Sequence[Kept[Goal]], horizons: Mapping[int, datetime], session: Session
     ) -> list[Change]:
         """What is to be written of these goals, as they and their mentorships are in this transaction.
 
         A pause, a resumption or an end that comes at the same moment writes every active goal of its mentorship:
         it conflicts, and one of both is decided anew.
         """
-        goals = await self._store.goals_by_id(ids, session)
+        if not goals:
+            return []
         mentorships = await self._store.mentorships_by_id(
-            (kept.state.mentorship_id for kept in goals.values()), session
+            (kept.state.mentorship_id for kept in goals), session
         )
-        check_ins = await self._store.check_ins_of(goals, session)
+        check_ins = await self._store.check_ins_of((kept.state.goal_id for kept in goals), session)
         now = self._clock.now()
         changes: list[Change] = []
-        for goal_id in ids:
-            kept = goals[goal_id]
+        for kept in goals:
+            goal_id = kept.state.goal_id
             mentorship = mentorships[kept.state.mentorship_id]
             known = check_ins.get(goal_id, [])
             decide_at = decision_at(kept.state, mentorship.state, self._rules.grace)
@@ -146,4 +177,8 @@ class Deadlines:
 
 
 class _Crowded(Exception):
-    """Others keep writing what a transaction is about."""
+    """Others keep writing what a transaction of so many goals is about."""
+
+    def __init__(self, goals: int) -> None:
+        super().__init__(goals)
+        self.goals = goals

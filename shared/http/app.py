@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def create_app(
     Raises:
         ValueError: the settings name no issuer or no keys.
     """
-    app = FastAPI(
+    app = _Application(
         title=title,
         version="1",
         lifespan=lifespan,
@@ -105,7 +106,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # FastAPI's own spans would hold paths, and signed links are secrets; `_Observed` makes ours.
+        # FastAPI's own spans would hold paths, and signed links are secrets; `_Watch` makes ours.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.edge = Edge(authenticator or Authenticator.of(settings), clock)
@@ -115,9 +116,9 @@ def create_app(
         # Not include_router: it would make other routes of these.
         app.router.routes.extend(router.api.routes)
     app.add_exception_handler(HTTPException, _framework_refusal)
-    app.add_middleware(
-        _Observed, service=service or title.split()[-1].lower(), thin=_thin_routes(app.state.edge, routers)
-    )
+    app.thin = _thin_routes(app.state.edge, routers)
+    app.watch = _Watch(service or title.split()[-1].lower())
+    app.add_middleware(_Observed, watch=app.watch)
     app.__dict__["openapi"] = lambda: _openapi(app)
     return app
 
@@ -187,27 +188,22 @@ async def _framework_refusal(request: Request, error: Exception) -> Response:
     )
 
 
-class _Observed:
-    """Around everything: trace context, metrics, the access line, and a 500 problem for what is a bug."""
+class _Watch:
+    """Around every request: trace context, metrics, the access line, and a 500 problem for what is a bug."""
 
-    def __init__(self, app: ASGIApp, service: str, thin: Mapping[str, ThinRoute]) -> None:
-        self._app = app
+    def __init__(self, service: str) -> None:
         self._service = service
-        self._thin = thin
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._clocks: dict[tuple[str, str], Histogram] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def over(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, begun: float) -> None:
+        """Let `app` answer a request that came at `begun`."""
         carrier = {
             name.decode(): value.decode("latin-1")
             for name, value in scope["headers"]
             if name in _TRACE_HEADERS
         }
         status = 0
-        begun = time.perf_counter()
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -217,13 +213,9 @@ class _Observed:
             await send(message)
 
         method = scope["method"]
-        thin = self._thin.get(scope["path"]) if method == "POST" and not scope["query_string"] else None
         with telemetry.continued(method, carrier) as span:
             try:
-                if thin is None:
-                    await self._app(scope, receive, sending)
-                else:
-                    await thin(scope, receive, sending, self._app)
+                await app(scope, receive, sending)
             except Exception:
                 _log.exception("request_failed", method=method, route=_template(scope))
                 if status:
@@ -253,6 +245,48 @@ class _Observed:
         if clock is None:
             clock = self._clocks[method, route] = telemetry.HTTP_SECONDS.labels(self._service, method, route)
         clock.observe(seconds)
+
+
+class _Observed:
+    """The framework's own middleware for what goes the ordinary way."""
+
+    def __init__(self, app: ASGIApp, watch: _Watch) -> None:
+        self._app = app
+        self._watch = watch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._watch.over(self._app, scope, receive, send, time.perf_counter())
+        else:
+            await self._app(scope, receive, send)
+
+
+class _Application(FastAPI):
+    """FastAPI, with thin routes before all of its machinery."""
+
+    thin: Mapping[str, ThinRoute]
+    watch: _Watch
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What answers a request: a thin route where one is surely right, else the framework."""
+        ordinary = super().build_middleware_stack()
+        watch, routes = self.watch, self.thin
+
+        async def first(scope: Scope, receive: Receive, send: Send) -> None:
+            thin = None
+            if scope["type"] == "http" and scope["method"] == "POST" and not scope["query_string"]:
+                thin = routes.get(scope["path"])
+            if thin is None:
+                await ordinary(scope, receive, send)
+                return
+            begun = time.perf_counter()
+            taken, receive = await thin.take(scope, receive)
+            if taken is None:
+                await ordinary(scope, receive, send)
+            else:
+                await watch.over(partial(thin.answer, taken), scope, receive, send, begun)
+
+        return first if routes else ordinary
 
 
 def _template(scope: Scope) -> str:

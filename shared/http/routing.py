@@ -40,8 +40,8 @@ import asyncio
 import datetime as dt
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
 
@@ -74,39 +74,57 @@ REQUEST_S = 4.5
 IDEMPOTENT_WAIT_S = 5.0
 
 
+class _Turn:
+    """One turn of an idempotency key; see `Turns.take`."""
+
+    __slots__ = ("_held", "_k")
+
+    def __init__(self, held: dict[str, tuple[asyncio.Lock, int]], k: str) -> None:
+        self._held = held
+        self._k = k
+
+    async def __aenter__(self) -> None:
+        lock, users = self._held.get(self._k) or (asyncio.Lock(), 0)
+        self._held[self._k] = (lock, users + 1)
+        try:
+            if users:
+                await asyncio.wait_for(lock.acquire(), IDEMPOTENT_WAIT_S)
+            else:
+                await lock.acquire()  # nobody else has it: this does not wait
+        except BaseException as error:
+            self._left()
+            if isinstance(error, TimeoutError):
+                raise Conflict("The same request is still running.", retry_after=1) from None
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._held[self._k][0].release()
+        self._left()
+
+    def _left(self) -> None:
+        lock, users = self._held[self._k]
+        if users == 1:
+            del self._held[self._k]
+        else:
+            self._held[self._k] = (lock, users - 1)
+
+
+_NO_TURN = nullcontext()
+
+
 class Turns:
     """One at a time per idempotency key, in this process; across processes the unique index decides."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[asyncio.Lock, int]] = {}
 
-    @asynccontextmanager
-    async def take(self, k: str | None) -> AsyncIterator[None]:
-        """Wait for the turn of `k`.
+    def take(self, k: str | None) -> AbstractAsyncContextManager[None]:
+        """A context that begins with the turn of `k`; of None at once.
 
         Raises:
             Conflict: the request before it still runs after 5 s.
         """
-        if k is None:
-            yield
-            return
-        lock, waiting = self._held.get(k, (asyncio.Lock(), 0))
-        self._held[k] = (lock, waiting + 1)
-        try:
-            try:
-                await asyncio.wait_for(lock.acquire(), IDEMPOTENT_WAIT_S)
-            except TimeoutError:
-                raise Conflict("The same request is still running.", retry_after=1) from None
-            try:
-                yield
-            finally:
-                lock.release()
-        finally:
-            lock, waiting = self._held[k]
-            if waiting == 1:
-                del self._held[k]
-            else:
-                self._held[k] = (lock, waiting - 1)
+        return _NO_TURN if k is None else _Turn(self._held, k)
 
 
 @dataclass(slots=True)

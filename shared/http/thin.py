@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from shared.errors import Refused
 from shared.http.auth import ACT_AS_HEADER, Caller
 from shared.http.problems import expected
 from shared.http.within import within
@@ -53,8 +52,12 @@ class Thin(Generic[C]):
     do: Callable[[Caller, C, Idem | None], Awaitable[Answer]]
 
 
+Taken = tuple[Any, Caller, Idem | None]
+"""What was said, by whom, and the use of the idempotency key."""
+
+
 class ThinRoute:
-    """A POST route of one path without parameters, as an ASGI application before the ordinary one.
+    """A POST route of one path without parameters, that goes before the ordinary one.
 
     Args:
         route: the ordinary route, for whoever asks what answered.
@@ -74,8 +77,8 @@ class ThinRoute:
         self._scopes = scopes
         self._timeout_s = timeout_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, ordinary: ASGIApp) -> None:
-        """Answer, or let `ordinary` do it."""
+    async def take(self, scope: Scope, receive: Receive) -> tuple[Taken | None, Receive]:
+        """Read the request: what it says if it is surely right, else None and a `receive` that begins anew."""
         authorization = act_as = key = None
         for name, value in scope["headers"]:
             # Of one that comes twice the first counts, as everywhere.
@@ -90,13 +93,14 @@ class ThinRoute:
         while read[-1].get("more_body") and len(body) <= MOST_BYTES:
             read.append(await receive())
             body += read[-1].get("body", b"")
-        taken: tuple[Any, Caller, Idem | None] | None = None
+        taken: Taken | None = None
         whole = read[-1]["type"] == "http.request" and not read[-1].get("more_body")
         if whole and authorization is not None:
             taken = await self._taken(body, authorization, act_as, key)
-        if taken is None:
-            await ordinary(scope, _again(read, receive), send)
-            return
+        return taken, receive if taken is not None else _again(read, receive)
+
+    async def answer(self, taken: Taken, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do what was said, and answer."""
         scope["route"] = self._route
         said, caller, used = taken
         edge = self._edge
@@ -117,7 +121,7 @@ class ThinRoute:
 
     async def _taken(
         self, body: bytes, authorization: bytes, act_as: bytes | None, key: bytes | None
-    ) -> tuple[Any, Caller, Idem | None] | None:
+    ) -> Taken | None:
         """What was said, by whom, and the use of the idempotency key; None: not surely right."""
         try:
             if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
@@ -129,7 +133,8 @@ class ThinRoute:
             if _NOT_STORABLE.search(body):
                 return None
             said = self._read(body)
-        except (Refused, ValueError):
+        except Exception:
+            # Whatever it is: the ordinary way tells of it.
             return None
         if key is None:
             return said, caller, None

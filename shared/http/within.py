@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 
-@asynccontextmanager
-async def within(seconds: float | None) -> AsyncIterator[None]:
-    """Cancel the body after `seconds`; None: never.
+class Within:
+    """See `within`. A class, since every request enters one, and a generator would cost more than the timer."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, seconds: float | None) -> None:
+        self._limit = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._limit.__aexit__(kind, error, trace)
+        if isinstance(error, Exception) and self._limit.expired():
+            raise TimeoutError from error
+
+
+def within(seconds: float | None) -> Within:
+    """Cancel the body of an `async with` after `seconds`; None: never.
 
     Raises:
         TimeoutError: it was cancelled, whatever it raised of that: a driver that is cancelled while it waits for
             a lock, in Python 3.11 and 3.12, ends with a RuntimeError instead.
     """
-    async with asyncio.timeout(seconds) as limit:
-        try:
-            yield
-        except Exception as error:
-            if limit.expired():
-                raise TimeoutError from error
-            raise
+    return Within(seconds)

@@ -9,20 +9,21 @@ import asyncio
 import os
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pymongo import ReturnDocument
 
 from services.goals import misses
 from services.goals.domain.deadline import Deadline
-from services.goals.domain.goal import GoalSet
+from services.goals.domain.goal import Goal, GoalSet
 from services.goals.domain.mentorship import Started
 from services.goals.domain.rules import Rules
-from services.goals.store import Store
+from services.goals.store import Kept, Store
 from shared import telemetry
 from shared.clock import SystemClock
 from shared.ids import uuid7
-from shared.mongo import Collection, Doc, Mongo
+from shared.mongo import Collection, Doc, Mongo, Session
 from tests.bench import told
 from tests.unit.goals.world import a_goal, a_mentorship
 
@@ -81,9 +82,18 @@ async def each_alone(deadlines: misses.Deadlines, store: Store, horizons: dict[i
             )
             if claimed is None:
                 return
-            await deadlines._stored([claimed["_id"]], horizons)
+            await deadlines._stored(partial(_one, store, claimed["_id"]), horizons)
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+
+
+async def _decide_all(lane: misses.Deadlines) -> None:
+    while await lane.decide_due():
+        pass
+
+
+async def _one(store: Store, goal_id: str, session: Session) -> list[Kept[Goal]]:
+    return list((await store.goals_by_id([goal_id], session)).values())
 
 
 async def main(asked: dict[str, Any]) -> dict[str, Any]:
@@ -106,15 +116,17 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
         return horizons
 
     misses.BATCH = asked["batch"] or misses.BATCH
-    deadlines = misses.Deadlines(store, clock, rules, watermarks)
+    lanes = [
+        misses.Deadlines(store, clock, rules, watermarks, lane=lane, lanes=misses.LANES)
+        for lane in range(misses.LANES)
+    ]
     told.tune_collector()
     meter = told.Meter()
     meter.begin()
     if asked["batch"]:
-        while await deadlines.decide_due():
-            pass
+        await asyncio.gather(*(_decide_all(lane) for lane in lanes))
     else:
-        await each_alone(deadlines, store, horizons)
+        await each_alone(misses.Deadlines(store, clock, rules, watermarks), store, horizons)
     answer = meter.told(asked["goals"])
     missed = await store.goals.collection.count_documents(
         {"state": "missed", "events": {"$elemMatch": {"type": "GoalMissed"}}, "seq": 2}

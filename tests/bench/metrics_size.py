@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 import psutil
-from pymongo import AsyncMongoClient, UpdateOne
+from pymongo import AsyncMongoClient, InsertOne, UpdateOne
 
 from services.metrics.domain.fold import Cell, CellKey, Changes, fold_checkins, fold_goals
 from services.metrics.risks import Risks
@@ -122,8 +122,9 @@ def variant(rng: Random, goals: int, now: datetime) -> Variant:
     )
 
 
-def applied(write: UpdateOne) -> Doc:
+def applied(write: InsertOne[Doc] | UpdateOne) -> Doc:
     """The document that an upsert makes where there was none."""
+    assert isinstance(write, UpdateOne)
     update: Mapping[str, Any] = write._doc  # type: ignore[assignment]
     document: Doc = {**write._filter, **update.get("$setOnInsert", {}), **update.get("$set", {})}
     for operator in ("$push", "$addToSet"):

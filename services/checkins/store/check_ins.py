@@ -341,19 +341,18 @@ class CheckIns:
 
 # --- documents
 
+_FIELDS = tuple(field.name for field in fields(CheckIn) if field.name not in ("checkin_id", "org_id"))
+_ACKNOWLEDGED = tuple(field.name for field in fields(Acknowledgement))
+
 
 def _check_in_document(check_in: CheckIn) -> Doc:
     """The fields of a check-in that have a value; the aggregate's own are not among them."""
-    document: Doc = {
-        field.name: value
-        for field in fields(check_in)
-        if field.name not in ("checkin_id", "org_id") and (value := getattr(check_in, field.name)) is not None
-    }
+    document: Doc = {name: value for name in _FIELDS if (value := getattr(check_in, name)) is not None}
     document["pair"] = list(check_in.pair)
     if check_in.progress is not None:
         document["progress"] = msgspec.to_builtins(check_in.progress)
     document["acknowledgements"] = [
-        {field.name: value for field in fields(each) if (value := getattr(each, field.name)) is not None}
+        {name: value for name in _ACKNOWLEDGED if (value := getattr(each, name)) is not None}
         for each in check_in.acknowledgements
     ]
     return document

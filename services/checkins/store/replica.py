@@ -13,7 +13,7 @@ from pymongo import ASCENDING, IndexModel, ReplaceOne
 from services.checkins.domain.cadence import Fact, Terms
 from services.checkins.domain.known import Goal, Mentorship
 from shared import events as contract
-from shared.mongo import Collection, Database, Doc, Session
+from shared.mongo import BY_ID, Collection, Database, Doc, Session
 
 MENTORSHIPS = "mentorships"
 GOALS = "goals"
@@ -53,12 +53,14 @@ class Replica:
 
     async def mentorship(self, org_id: str, mentorship_id: str) -> Mentorship | None:
         """A mentorship of an organization, without its facts."""
-        found = await self._mentorships.find_one({"_id": mentorship_id, "org_id": org_id}, WITHOUT_FACTS)
+        found = await self._mentorships.find_one(
+            {"_id": mentorship_id, "org_id": org_id}, WITHOUT_FACTS, hint=BY_ID
+        )
         return _mentorship(found) if found else None
 
     async def goal(self, org_id: str, goal_id: str) -> Goal | None:
         """A goal of an organization, without its facts."""
-        found = await self._goals.find_one({"_id": goal_id, "org_id": org_id}, WITHOUT_FACTS)
+        found = await self._goals.find_one({"_id": goal_id, "org_id": org_id}, WITHOUT_FACTS, hint=BY_ID)
         return _goal(found) if found else None
 
     async def mentorships_of(self, org_id: str, person_id: str) -> list[str]:

@@ -170,14 +170,14 @@ class Base:
         self.goals.kicked(changes)
 
     @asynccontextmanager
-    async def deciding(self) -> AsyncIterator[Session]:
-        """The session of the one who decides deadlines; what the one before died in is undone first.
+    async def deciding(self, lane: int) -> AsyncIterator[Session]:
+        """The session of the one who decides a lane's deadlines; what the one before died in is undone first.
 
         Raises:
             PyMongoError: the store does not answer.
         """
         async with self._mongo.session() as session:
-            await self._mongo.take_over(self._sessions, DEADLINES, session)
+            await self._mongo.take_over(self._sessions, f"{DEADLINES}|{lane}", session)
             yield session
 
     async def in_transaction(

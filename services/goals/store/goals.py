@@ -134,16 +134,18 @@ class Goals(Base):
             return fields, ["decide_at"]
         return {**fields, "decide_at": decide_at}, []
 
-    async def to_decide(self, horizons: Mapping[int, datetime], limit: int) -> list[str]:
-        """Ids of goals to decide, in the order of their instants: those up to their partition's horizon."""
+    async def to_decide(
+        self, horizons: Mapping[int, datetime], limit: int, session: Session | None = None
+    ) -> list[Kept[Goal]]:
+        """Goals to decide, in the order of their instants: those up to their partition's horizon."""
         if not horizons:
             return []
         found = self.goals.collection.find(
             {"$or": [{"part": part, "decide_at": {"$lte": horizon}} for part, horizon in horizons.items()]},
-            {"_id": 1},
+            session=session,
         )
         found = found.sort([("decide_at", ASCENDING)]).limit(limit)
-        return [doc["_id"] for doc in await found.to_list(None)]
+        return [Kept(doc, convert(doc, Goal)) for doc in await found.to_list(None)]
 
     async def check_ins(self, goal_id: str, session: Session | None = None) -> list[CheckIn]:
         """All check-ins on a goal that have been taken in."""

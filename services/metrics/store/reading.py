@@ -18,7 +18,7 @@ from services.metrics.domain.mentorship import Mentorship
 from services.metrics.domain.nudges import ANSWERED_WITHIN, Deeds, Nudge
 from services.metrics.domain.numbers import NO_ROLE, ROLES, Contribution
 from services.metrics.store.generations import Generation, Generations
-from shared.mongo import Collection, Doc
+from shared.mongo import BY_ID, Collection, Doc
 
 _GOALS_BY = {"goals": "_id", "mentorships": "mentorship_id", "people": "owner_id", "programs": "program_id"}
 _DIARIES_BY = {
@@ -43,7 +43,7 @@ class Store:
 
     async def mentorship(self, org_id: str, mentorship_id: str) -> Mentorship | None:
         """A mentorship, or None when it is not known."""
-        document = await self._kept.mentorships.find_one({"_id": mentorship_id, "org_id": org_id})
+        document = await self._kept.mentorships.find_one({"_id": mentorship_id, "org_id": org_id}, hint=BY_ID)
         return None if document is None else msgspec.convert(document, Mentorship)
 
     async def mentorship_of_goal(self, org_id: str, goal_id: str) -> Mentorship | None:

@@ -23,7 +23,7 @@ from services.notifier.together import Together
 from shared.aggregates import Change, Duplicate, StaleWrite
 from shared.errors import Conflict
 from shared.ids import uuid7
-from shared.mongo import Doc, Session
+from shared.mongo import BY_ID, Doc, Session
 
 T = TypeVar("T", Goal, Mentorship)
 
@@ -125,10 +125,12 @@ class Attending(Documents):
         }
         horizon = min(each.horizon for each in wanted)
         await self._people.collection.update_many(
-            {"_id": {"$in": keys}, "next_at": {"$lte": horizon}, "$expr": _FREE}, [{"$set": {"lease": lease}}]
+            {"_id": {"$in": keys}, "next_at": {"$lte": horizon}, "$expr": _FREE},
+            [{"$set": {"lease": lease}}],
+            hint=BY_ID,
         )
         # Nobody takes a person from a lease that has just begun, so this reads what was written.
-        found = self._people.collection.find({"_id": {"$in": keys}, "lease.round": round_})
+        found = self._people.collection.find({"_id": {"$in": keys}, "lease.round": round_}, hint=BY_ID)
         claims = {d["_id"]: Claim(read_person(d), int(d["lease"]["token"])) async for d in found}
         return [claims.get(key) for key in keys]
 
@@ -145,10 +147,11 @@ class Attending(Documents):
         orgs = list({each.person.org_id for each in asked})
         reminders = [reminder for each in asked for reminder in each.reminders]
         mentorships = self._mentorships.find(
-            {"_id": {"$in": list({r.mentorship_id for r in reminders})}, "org_id": {"$in": orgs}}
+            {"_id": {"$in": list({r.mentorship_id for r in reminders})}, "org_id": {"$in": orgs}}, hint=BY_ID
         )
         goals = self._goals.find(
-            {"_id": {"$in": list({r.goal_id for r in reminders if r.goal_id})}, "org_id": {"$in": orgs}}
+            {"_id": {"$in": list({r.goal_id for r in reminders if r.goal_id})}, "org_id": {"$in": orgs}},
+            hint=BY_ID,
         )
         known = {d["_id"]: msgspec.convert(d, Mentorship) async for d in mentorships}
         set_ = {d["_id"]: msgspec.convert(d, Goal) async for d in goals}
@@ -210,6 +213,7 @@ class Attending(Documents):
         found = self._people.collection.find(
             {"_id": {"$in": wanted}, "recipient.display_name": {"$exists": True}},
             {"recipient.display_name": 1},
+            hint=BY_ID,
         )
         names = {d["_id"]: str(d["recipient"]["display_name"]) async for d in found}
         return [names] * len(asked)
@@ -274,6 +278,7 @@ class Attending(Documents):
                     "org_id": {"$in": list({each.claim.person.org_id for each in done})},
                 },
                 session=session,
+                hint=BY_ID,
             )
             documents = {document["_id"]: document async for document in found}
             for each in done:

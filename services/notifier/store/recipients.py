@@ -8,6 +8,7 @@ from datetime import datetime
 from services.notifier.domain.person import Person
 from services.notifier.store.documents import Documents, person_key, read_person
 from shared.idempotency import Answer, Idem
+from shared.mongo import BY_ID
 
 
 class Recipients(Documents):
@@ -48,7 +49,7 @@ class Recipients(Documents):
 
     async def title(self, org_id: str, goal_id: str) -> str | None:
         """What a goal is called, or None when nothing is known of it yet."""
-        found = await self._goals.find_one({"_id": goal_id, "org_id": org_id}, {"title": 1})
+        found = await self._goals.find_one({"_id": goal_id, "org_id": org_id}, {"title": 1}, hint=BY_ID)
         return None if found is None else found.get("title")
 
     async def forget_answers(self, before: datetime) -> None:

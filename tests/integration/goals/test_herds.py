@@ -62,13 +62,13 @@ class Herd:
     mentorships: dict[int, Mentorship]
     watermark: datetime
 
-    def worker(self) -> Deadlines:
-        """One of the processes that decide."""
+    def worker(self, *, lane: int = 0, lanes: int = 1) -> Deadlines:
+        """One of the workers that decide."""
 
         async def watermarks() -> dict[int, datetime]:
             return dict.fromkeys(self.mentorships, self.watermark)
 
-        return Deadlines(self.store, SystemClock(), Rules(grace=GRACE), watermarks)
+        return Deadlines(self.store, SystemClock(), Rules(grace=GRACE), watermarks, lane=lane, lanes=lanes)
 
     @property
     def terms(self) -> Terms:
@@ -171,6 +171,14 @@ class TestAHerd:
         await asyncio.gather(*(worker.decide_due() for worker in workers))
         assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
 
+    async def test_is_shared_by_lanes_each_of_which_decides_its_own_partitions(self, herd: Herd) -> None:
+        await herd.grow(60)
+        lanes = [herd.worker(lane=lane, lanes=PARTITIONS) for lane in range(PARTITIONS)]
+        for lane, worker in enumerate(lanes):
+            assert await worker.decide_due() == 20
+            decided = {each["part"] for each in await herd.documents() if each["state"] == "missed"}
+            assert decided == set(range(lane + 1))
+
     async def test_is_not_held_up_by_the_transaction_that_a_process_was_killed_in(self, herd: Herd) -> None:
         """It would stand for a minute, with all that it wrote."""
         await herd.grow(3)
@@ -180,7 +188,7 @@ class TestAHerd:
             return {document["state"] for document in await herd.documents()} == {"missed"}
 
         async with herd.mongo.session() as killed:
-            await herd.mongo.take_over(goals.database["sessions"], "deadlines", killed)
+            await herd.mongo.take_over(goals.database["sessions"], "deadlines|0", killed)
             await killed.start_transaction()
             await goals.update_many({}, {"$inc": {"v": 1}}, session=killed)
             running = asyncio.create_task(herd.worker().run(1))
