@@ -217,6 +217,27 @@ class Aggregates:
             await self._mongo.transaction(lambda opened: _write(changes, opened))
         self.kicked(changes)
 
+    async def commit_each(self, changes: Sequence[Change]) -> int:
+        """Store changes of documents that were there, each by itself, then kick the publisher; how many were stored.
+
+        Those whose document was changed since it was read are not.
+
+        Raises:
+            PyMongoError: it is not known which are stored; the sweeper publishes what is.
+        """
+        if not changes:
+            return 0
+        stored = await write_all(self.collection, [change.operation for change in changes], None)
+        if stored == len(changes):
+            self.kicked(changes)
+            return stored
+        # Which those were, their unpublished events tell.
+        ids = [change.after["_id"] for change in changes]
+        found = self.collection.find({"_id": {"$in": ids}, "outbox_at": {"$exists": True}}, hint=BY_ID)
+        for document in await found.to_list(None):
+            self._outbox.kick(self.collection, document)
+        return stored
+
     def kicked(self, changes: Iterable[Change]) -> None:
         """Tell the publisher of committed changes."""
         for change in changes:

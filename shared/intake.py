@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -36,7 +37,7 @@ from shared import events as contract
 from shared import levers, telemetry
 from shared.clock import Clock
 from shared.kafka import Outgoing
-from shared.mongo import Collection, Database, Doc, Mongo, Session, duplicate_key, write_all
+from shared.mongo import Collection, Database, Doc, Mongo, Session, Writes, duplicate_key, write_all
 from shared.outbox import Publisher, dead_letter
 from shared.tasks import end
 
@@ -58,8 +59,7 @@ RETRY_S = (0.05, 0.2, 0.5, 1.0)
 OBSERVE_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """One event as folded: its envelope, and `data`, the typed struct of `shared.events`."""
 
     type: str
@@ -864,25 +864,21 @@ class _Attempt:
         self, parking: Sequence[Doc], dead: Sequence[tuple[ConsumerRecord | Doc, str]], session: Session
     ) -> None:
         intake = self._intake
-        await write_all(
-            intake._subjects,
-            [
-                InsertOne(
+        subjects, inserting = Writes(), levers.on(levers.NEW_SUBJECTS)
+        for id_, subject in self._learned.items():
+            if inserting and id_ in self._new:
+                subjects.insert(
                     {"_id": id_, "seq": subject.seq, "parked": subject.parked, "org_id": subject.org_id}
                 )
-                if id_ in self._new and levers.on(levers.NEW_SUBJECTS)
-                else UpdateOne(
-                    {"_id": id_},
+            else:
+                subjects.upsert(
+                    id_,
                     {
                         "$set": {"seq": subject.seq, "parked": subject.parked},
                         "$setOnInsert": {"org_id": subject.org_id},
                     },
-                    upsert=True,
                 )
-                for id_, subject in self._learned.items()
-            ],
-            session,
-        )
+        await write_all(intake._subjects, subjects, session)
         if parking:
             await intake._parked.bulk_write([InsertOne(document) for document in parking], session=session)
         if dead:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import pymongo
@@ -155,42 +156,85 @@ RAW_CHUNK = 1_000
 Operation = InsertOne[Doc] | UpdateOne | ReplaceOne[Doc]
 
 
-async def write_all(collection: Collection, operations: Sequence[Operation], session: Session) -> int:
-    """Write many documents of a collection, in no order, within a transaction; how many were found or inserted.
+@dataclass(slots=True)
+class Writes:
+    """Inserts and updates of a collection's documents by their ids, as MongoDB's own commands take them."""
+
+    inserts: list[Doc] = field(default_factory=list)
+    updates: list[Doc] = field(default_factory=list)
+
+    def insert(self, document: Doc) -> None:
+        """Insert a document."""
+        self.inserts.append(document)
+
+    def upsert(self, id_: str, update: Doc) -> None:
+        """Update the document of an id, or replace it if `update` has no operators; it is made where there is none."""
+        self.updates.append({"q": {"_id": id_}, "u": update, "upsert": True})
+
+    def operations(self) -> list[Operation]:
+        """The same as the driver's."""
+        return [
+            *(InsertOne(document) for document in self.inserts),
+            *(
+                UpdateOne(each["q"], each["u"], upsert=True)
+                if next(iter(each["u"]), "").startswith("$")
+                else ReplaceOne(each["q"], each["u"], upsert=True)
+                for each in self.updates
+            ),
+        ]
+
+
+async def write_all(
+    collection: Collection, operations: Sequence[Operation] | Writes, session: Session | None
+) -> int:
+    """Write many documents of a collection, in no order; how many were found or inserted.
+
+    Within the transaction of a `session`; without one each by itself, and not again by the driver when the store does
+    not answer: then it is not known which are written.
 
     The same as an unordered `bulk_write`, in plain commands: the driver's bulk looks at each operation several times,
     which for thousands of small ones costs more than to encode and send them (measured: a third).
 
     Raises:
-        BulkWriteError: one of them was refused; the transaction is not to be committed.
+        BulkWriteError: one of them was refused; a transaction is not to be committed.
         PyMongoError: the command failed.
     """
-    if not operations:
-        return 0
     if not levers.on(levers.RAW_COMMANDS):
+        if isinstance(operations, Writes):
+            operations = operations.operations()
+        if not operations:
+            return 0
         done = await collection.bulk_write(operations, ordered=False, session=session)
         return done.matched_count + done.inserted_count + done.upserted_count
     written = 0
-    inserts: list[Any] = []
-    updates: list[Any] = []
+    durable: Doc = {} if session is not None else {"writeConcern": {"w": "majority"}}
+    writes = operations if isinstance(operations, Writes) else _as_writes(operations)
+    for command, field_, documents in (
+        ("insert", "documents", writes.inserts),
+        ("update", "updates", writes.updates),
+    ):
+        for start in range(0, len(documents), RAW_CHUNK):
+            part = documents[start : start + RAW_CHUNK]
+            told = await collection.database.command(
+                {command: collection.name, field_: part, "ordered": False, **durable}, session=session
+            )
+            if told.get("writeErrors") or told.get("writeConcernError"):
+                raise BulkWriteError(told)
+            written += told["n"]
+    return written
+
+
+def _as_writes(operations: Sequence[Operation]) -> Writes:
+    writes = Writes()
     for operation in operations:
         if isinstance(operation, InsertOne):
-            inserts.append(operation._doc)
+            writes.inserts.append(operation._doc)
         else:
             update: Doc = {"q": operation._filter, "u": operation._doc, "upsert": bool(operation._upsert)}
             if len(operation._filter) > 1 and "_id" in operation._filter:
                 update["hint"] = BY_ID
-            updates.append(update)
-    for command, field, documents in (("insert", "documents", inserts), ("update", "updates", updates)):
-        for start in range(0, len(documents), RAW_CHUNK):
-            told = await collection.database.command(
-                {command: collection.name, field: documents[start : start + RAW_CHUNK], "ordered": False},
-                session=session,
-            )
-            if told.get("writeErrors"):
-                raise BulkWriteError(told)
-            written += told["n"]
-    return written
+            writes.updates.append(update)
+    return writes
 
 
 def duplicate_key(error: BulkWriteError | DuplicateKeyError) -> str | None:

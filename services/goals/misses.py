@@ -25,15 +25,12 @@ from shared.mongo import Session
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-"""Goals a transaction: deadlines come in herds, and one transaction has to stay short."""
-TRIES = 3
-"""How often a transaction may conflict with what people do to its goals before a smaller one is tried."""
+"""Goals at once: deadlines come in herds, and others' must not wait for one's answer."""
 POLL_S = 0.25
-LANES = 3
+LANES = 4
 """Workers, each with its share of the partitions: while MongoDB stores for one, another decides."""
 
 Watermarks = Callable[[], Awaitable[Mapping[int, datetime]]]
-Find = Callable[[Session], Awaitable[Sequence[Kept[Goal]]]]
 
 
 class Deadlines:
@@ -66,31 +63,28 @@ class Deadlines:
     async def run(self, _: int) -> None:
         """Decide what is due, for as long as this process holds the lease.
 
-        Delivery: exactly once per goal and revision: a goal moves on by compare-and-set in one transaction with
-        its event, whoever else tries. On failure the transaction is undone, and tried again.
+        Delivery: exactly once per goal and revision: a goal moves on by compare-and-set, its event in the same
+        document, whoever else tries. On failure what is not stored stays due, and is tried again.
         """
         try:
-            async with self._store.deciding(self._lane) as session:
-                while True:
-                    decided = 0
-                    try:
-                        decided = await self.decide_due(session)
-                    except PyMongoError as error:
-                        log.warning("deadlines not decided yet", error=repr(error))
-                    if decided == 0:
-                        await self._clock.pause(POLL_S)
+            while True:
+                decided = 0
+                try:
+                    decided = await self.decide_due()
+                except PyMongoError as error:
+                    log.warning("deadlines not decided yet", error=repr(error))
+                if decided == 0:
+                    await self._clock.pause(POLL_S)
         finally:
             # Who decides no more knows no more how old the watermarks are.
             for partition in self._partitions:
                 telemetry.WATERMARK_AGE.remove(partition)
             self._partitions.clear()
 
-    async def decide_due(self, session: Session | None = None) -> int:
-        """Decide up to a batch of what is due, in the order of its instants; how many that were.
+    async def decide_due(self) -> int:
+        """Decide up to a batch of what is due, in the order of its instants; how many goals that were.
 
-        `session`: the worker's own, else one is made.
-        Where people are busy with these very goals, a batch of them would begin again for ever: it is made
-        smaller until it gets through, and larger again while it does.
+        A goal that somebody else changes meanwhile stays due, and is decided anew by the next call.
         """
         async with self._clock.deciding():
             now = self._clock.now()
@@ -102,52 +96,28 @@ class Deadlines:
             for partition, up_to in horizons.items():
                 telemetry.WATERMARK_AGE.labels(partition).set(max(0.0, (now - up_to).total_seconds()))
             self._partitions |= horizons.keys()
-            while True:
-                limit = self._batch
-                try:
-                    goals, changes = await self._stored(
-                        lambda opened, limit=limit: self._store.to_decide(horizons, limit, opened),  # type: ignore[misc]
-                        horizons,
-                        session,
-                    )
-                except _Crowded as crowded:
-                    self._batch = max(1, crowded.goals // 4)
-                    log.info("deadlines are decided fewer at a time", goals=self._batch)
-                    continue
-                except PyMongoError:
-                    # It may have taken too long: goals can have very many check-ins.
-                    self._batch = max(1, limit // 4)
-                    raise
-                self._batch = min(BATCH, limit * 2)
-                if goals:
-                    log.info("deadlines decided", goals=goals, writes=len(changes))
-                return goals if changes else 0
+            limit = self._batch
+            try:
+                goals = await self._store.to_decide(horizons, limit)
+                changes = await self.decided(goals, horizons)
+                stored = await self._store.goals.commit_each(changes)
+            except PyMongoError:
+                # It may have taken too long: goals can have very many check-ins.
+                self._batch = max(1, limit // 4)
+                raise
+            self._batch = min(BATCH, limit * 2)
+            if goals:
+                log.info("deadlines decided", goals=len(goals), stored=stored)
+            return len(goals) if changes else 0
 
-    async def _stored(
-        self, find: Find, horizons: Mapping[int, datetime], session: Session | None = None
-    ) -> tuple[int, list[Change]]:
-        """Find, decide and store in one transaction: how many goals were found, and what was stored of them."""
-        tries = found = 0
-
-        async def work(opened: Session) -> list[Change]:
-            nonlocal tries, found
-            if tries >= TRIES and found > 1:
-                raise _Crowded(found)
-            tries += 1
-            goals = await find(opened)
-            found = len(goals)
-            return await self._decided(goals, horizons, opened)
-
-        changes = await self._store.in_transaction(work, session=session)
-        return found, changes
-
-    async def _decided(
-        self, goals: Sequence[Kept[Goal]], horizons: Mapping[int, datetime], session: Session
+    async def decided(
+        self, goals: Sequence[Kept[Goal]], horizons: Mapping[int, datetime], session: Session | None = None
     ) -> list[Change]:
-        """What is to be written of these goals, as they and their mentorships are in this transaction.
+        """What is to be written of these goals, each guarded by the version that it was read in.
 
-        A pause, a resumption or an end that comes at the same moment writes every active goal of its mentorship:
-        it conflicts, and one of both is decided anew.
+        That guard is enough, since mentorships and check-ins are read after the goals: a pause, a resumption or an end
+        writes every active goal of its mentorship, and a check-in that is taken in its goal. So whatever is read here
+        in one state, and was in another when the goal was read, has changed the goal.
         """
         if not goals:
             return []
@@ -174,11 +144,3 @@ class Deadlines:
                 # Too much of it waits for Kafka: later.
                 log.warning("a goal is not decided yet", goal_id=goal_id, error=refused.detail)
         return changes
-
-
-class _Crowded(Exception):
-    """Others keep writing what a transaction of so many goals is about."""
-
-    def __init__(self, goals: int) -> None:
-        super().__init__(goals)
-        self.goals = goals

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -45,8 +44,7 @@ class BadRecord(Exception):
     """A record that is no event of the contract; the text is the reason, beginning with its kind and a colon."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """A record as read.
 
     `type` is the short name when `known`, else the `ce_type` as it came. `sequence` is None outside of the promise:

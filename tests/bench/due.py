@@ -16,11 +16,12 @@ from pymongo import ReturnDocument
 
 from services.goals import misses
 from services.goals.domain.deadline import Deadline
-from services.goals.domain.goal import Goal, GoalSet
+from services.goals.domain.goal import GoalSet
 from services.goals.domain.mentorship import Started
 from services.goals.domain.rules import Rules
-from services.goals.store import Kept, Store
+from services.goals.store import Store
 from shared import telemetry
+from shared.aggregates import Change
 from shared.clock import SystemClock
 from shared.ids import uuid7
 from shared.mongo import Collection, Doc, Mongo, Session
@@ -82,7 +83,7 @@ async def each_alone(deadlines: misses.Deadlines, store: Store, horizons: dict[i
             )
             if claimed is None:
                 return
-            await deadlines._stored(partial(_one, store, claimed["_id"]), horizons)
+            await store.in_transaction(partial(_decided_alone, deadlines, store, claimed["_id"], horizons))
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
 
@@ -92,8 +93,11 @@ async def _decide_all(lane: misses.Deadlines) -> None:
         pass
 
 
-async def _one(store: Store, goal_id: str, session: Session) -> list[Kept[Goal]]:
-    return list((await store.goals_by_id([goal_id], session)).values())
+async def _decided_alone(
+    deadlines: misses.Deadlines, store: Store, goal_id: str, horizons: dict[int, Any], session: Session
+) -> list[Change]:
+    goals = await store.goals_by_id([goal_id], session)
+    return await deadlines.decided(list(goals.values()), horizons, session)
 
 
 async def main(asked: dict[str, Any]) -> dict[str, Any]:

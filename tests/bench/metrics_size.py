@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 import psutil
-from pymongo import AsyncMongoClient, InsertOne, UpdateOne
+from pymongo import AsyncMongoClient
 
 from services.metrics.domain.fold import Cell, CellKey, Changes, fold_checkins, fold_goals
 from services.metrics.risks import Risks
@@ -112,21 +112,19 @@ def variant(rng: Random, goals: int, now: datetime) -> Variant:
     of_goals = fold_goals(history.events["goals"], {}, {})
     of_check_ins = fold_checkins(history.events["checkins"])
     return Variant(
-        folding._plain(of_goals.mentorships["mentorship"]),
+        folding.plain(of_goals.mentorships["mentorship"]),
         [
-            applied(folding._goal_write(goal, of_goals.lines[id_], new=False)) | {"_id": id_}
+            applied(*folding.goal_update(goal, of_goals.lines[id_])) | {"_id": id_}
             for id_, goal in of_goals.goals.items()
         ],
-        [applied(folding._diary_write(*key, diary)) for key, diary in of_check_ins.diaries.items()],
+        [applied(*folding.diary_update(*key, diary)) for key, diary in of_check_ins.diaries.items()],
         {key: cell for cells in (of_goals.cells, of_check_ins.cells) for key, cell in cells.items()},
     )
 
 
-def applied(write: InsertOne[Doc] | UpdateOne) -> Doc:
+def applied(id_: str, update: Mapping[str, Any]) -> Doc:
     """The document that an upsert makes where there was none."""
-    assert isinstance(write, UpdateOne)
-    update: Mapping[str, Any] = write._doc  # type: ignore[assignment]
-    document: Doc = {**write._filter, **update.get("$setOnInsert", {}), **update.get("$set", {})}
+    document: Doc = {"_id": id_, **update.get("$setOnInsert", {}), **update.get("$set", {})}
     for operator in ("$push", "$addToSet"):
         for path, each in update.get(operator, {}).items():
             _put(document, path, each["$each"])
@@ -237,13 +235,13 @@ class Filler:
             name = f"mixed/{part}"
             months = changes.months()
             await self._insert(
-                "cells", [applied(folding._cell_write(k, c, name)) for k, c in changes.cells.items()]
+                "cells", [applied(*folding._cell_update(k, c, name)) for k, c in changes.cells.items()]
             )
             await self._insert(
-                "months", [applied(folding._month_write(k, m, name)) for k, m in months.items()]
+                "months", [applied(*folding._month_update(k, m, name)) for k, m in months.items()]
             )
             engaged = [
-                applied(folding._engaged_write(key, month, name))
+                applied(*folding._engaged_update(key, month, name))
                 for key, month in months.items()
                 if key.scope == "programs" and month.engaged
             ]

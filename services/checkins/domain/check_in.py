@@ -5,9 +5,12 @@ Decisions give the new state beside the events, since no event carries private w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.checkins.domain.known import Goal, Mentorship
 from services.checkins.domain.progress import fitting
@@ -36,8 +39,7 @@ class Help:
     route_to: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogCheckIn:
+class LogCheckIn(Struct, frozen=True, kw_only=True):
     """The command: what a participant reports. `occurred_at` None: now."""
 
     mentorship_id: str
@@ -53,8 +55,7 @@ class LogCheckIn:
     sensitive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(Struct, frozen=True):
     """Somebody took notice; `role` None: somebody who is no participant."""
 
     by: str
@@ -63,8 +64,7 @@ class Acknowledgement:
     comment: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckIn:
+class CheckIn(Struct, frozen=True, kw_only=True):
     """A check-in as it stands.
 
     `pair` are those who read the private words of what it is about: a goal's owner and counterpart, or mentor and

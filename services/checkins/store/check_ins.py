@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -341,8 +341,8 @@ class CheckIns:
 
 # --- documents
 
-_FIELDS = tuple(field.name for field in fields(CheckIn) if field.name not in ("checkin_id", "org_id"))
-_ACKNOWLEDGED = tuple(field.name for field in fields(Acknowledgement))
+_FIELDS = tuple(name for name in CheckIn.__struct_fields__ if name not in ("checkin_id", "org_id"))
+_ACKNOWLEDGED = Acknowledgement.__struct_fields__
 
 
 def _check_in_document(check_in: CheckIn) -> Doc:

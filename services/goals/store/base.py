@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -27,8 +27,6 @@ SYSTEM_BYTES = 4 * MEBIBYTE
 """What nobody may refuse (a pause, a miss, evidence) still fits where people are answered 409."""
 EXPECTATIONS_BYTES = 3 * MEBIBYTE
 TRANSACTION_S = 20.0
-DEADLINES = "deadlines"
-"""Whose session is noted, so that a successor need not wait for a transaction that it died in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,6 @@ class Base:
         self._roomy_mentorships = Aggregates(mongo, database["mentorships"], outbox, max_bytes=SYSTEM_BYTES)
         self._roomy_goals = Aggregates(mongo, database["goals"], outbox, max_bytes=SYSTEM_BYTES)
         self._check_ins: Collection = database["check_ins"]
-        self._sessions: Collection = database["sessions"]
         self._commits: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -168,17 +165,6 @@ class Base:
 
         await self._mongo.transaction(work)
         self.goals.kicked(changes)
-
-    @asynccontextmanager
-    async def deciding(self, lane: int) -> AsyncIterator[Session]:
-        """The session of the one who decides a lane's deadlines; what the one before died in is undone first.
-
-        Raises:
-            PyMongoError: the store does not answer.
-        """
-        async with self._mongo.session() as session:
-            await self._mongo.take_over(self._sessions, f"{DEADLINES}|{lane}", session)
-            yield session
 
     async def in_transaction(
         self,

@@ -134,17 +134,15 @@ class Goals(Base):
             return fields, ["decide_at"]
         return {**fields, "decide_at": decide_at}, []
 
-    async def to_decide(
-        self, horizons: Mapping[int, datetime], limit: int, session: Session | None = None
-    ) -> list[Kept[Goal]]:
+    async def to_decide(self, horizons: Mapping[int, datetime], limit: int) -> list[Kept[Goal]]:
         """Goals to decide, in the order of their instants: those up to their partition's horizon."""
         if not horizons:
             return []
         found = self.goals.collection.find(
             {"$or": [{"part": part, "decide_at": {"$lte": horizon}} for part, horizon in horizons.items()]},
-            session=session,
+            {"idem": 0},
         )
-        found = found.sort([("decide_at", ASCENDING)]).limit(limit)
+        found = found.sort([("decide_at", ASCENDING)]).limit(limit).batch_size(limit)
         return [Kept(doc, convert(doc, Goal)) for doc in await found.to_list(None)]
 
     async def check_ins(self, goal_id: str, session: Session | None = None) -> list[CheckIn]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
-from pymongo import InsertOne, ReplaceOne, UpdateOne
+from bson import ObjectId
 
 from services.metrics.domain.days import day_of, week_of
 from services.metrics.domain.diary import Entry
@@ -14,7 +14,10 @@ from services.metrics.domain.fold import PROGRAMS, Cell, CellKey, Changes, Diary
 from services.metrics.domain.goal import Goal, Line
 from services.metrics.domain.mentorship import Mentorship
 from services.metrics.store.generations import Generation
-from shared.mongo import Doc, Session, write_all
+from shared.mongo import Doc, Session, Writes, write_all
+
+Update = tuple[str, Doc]
+"""The id of a document, and what to do with it."""
 
 
 class Folding:
@@ -46,63 +49,76 @@ class Folding:
         kept = self._kept
         months = changes.months()
         for collection, writes in (
-            (
-                kept.goals,
-                [
-                    _goal_write(goal, changes.lines[id_], f"goal/{id_}" in new)
-                    for id_, goal in changes.goals.items()
-                ],
-            ),
-            (kept.mentorships, _replaced(changes.mentorships, "mentorship", new)),
-            (kept.diaries, [_diary_write(*key, diary) for key, diary in changes.diaries.items()]),
-            (kept.cells, [_cell_write(key, cell, part) for key, cell in changes.cells.items()]),
-            (kept.months, [_month_write(key, month, part) for key, month in months.items()]),
+            (kept.goals, _goals(changes, new)),
+            (kept.mentorships, _whole(changes.mentorships, "mentorship", new)),
+            (kept.diaries, _upserts(diary_update(*key, diary) for key, diary in changes.diaries.items())),
+            (kept.cells, _upserts(_cell_update(key, cell, part) for key, cell in changes.cells.items())),
+            (kept.months, _upserts(_month_update(key, month, part) for key, month in months.items())),
             (
                 kept.engaged,
-                [
-                    _engaged_write(key, month, part)
+                _upserts(
+                    _engaged_update(key, month, part)
                     for key, month in months.items()
                     if key.scope == PROGRAMS and month.engaged
-                ],
+                ),
             ),
-            (kept.nudges, _replaced(changes.nudges, "nudge", new)),
+            (kept.nudges, _whole(changes.nudges, "nudge", new)),
             (
                 kept.stale,
-                [
-                    InsertOne({"org_id": org_id, "goals": sorted(goals)})
-                    for org_id, goals in changes.goals_touched().items()
-                ],
+                Writes(
+                    [
+                        {"_id": ObjectId(), "org_id": org_id, "goals": sorted(goals)}
+                        for org_id, goals in changes.goals_touched().items()
+                    ]
+                ),
             ),
         ):
             await write_all(collection, writes, session)
 
 
-def _plain(struct: msgspec.Struct) -> Doc:
-    plain: Doc = msgspec.to_builtins(struct, builtin_types=(datetime,))
-    return plain
+def plain(struct: msgspec.Struct) -> Doc:
+    """A struct in MongoDB's own types."""
+    found: Doc = msgspec.to_builtins(struct, builtin_types=(datetime,))
+    return found
 
 
-def _replaced(
-    structs: Mapping[str, msgspec.Struct], kind: str, new: Set[str]
-) -> list[InsertOne[Doc] | ReplaceOne[Doc]]:
-    return [
-        InsertOne(_plain(found))
-        if f"{kind}/{id_}" in new
-        else ReplaceOne({"_id": id_}, _plain(found), upsert=True)
-        for id_, found in structs.items()
-    ]
+def _upserts(updates: Iterable[Update]) -> Writes:
+    writes = Writes()
+    for id_, update in updates:
+        writes.upsert(id_, update)
+    return writes
 
 
-def _goal_write(goal: Goal, lines: Sequence[Line], new: bool) -> InsertOne[Doc] | UpdateOne:
-    state = _plain(goal)
-    told = [_plain(line) for line in lines]
-    if new:
-        return InsertOne(state | {"lines": told})
+def _whole(structs: Mapping[str, msgspec.Struct], kind: str, new: Set[str]) -> Writes:
+    writes = Writes()
+    for id_, found in structs.items():
+        if f"{kind}/{id_}" in new:
+            writes.insert(plain(found))
+        else:
+            writes.upsert(id_, plain(found))
+    return writes
+
+
+def _goals(changes: Changes, new: Set[str]) -> Writes:
+    writes = Writes()
+    for id_, goal in changes.goals.items():
+        if f"goal/{id_}" in new:
+            writes.insert(plain(goal) | {"lines": [plain(line) for line in changes.lines[id_]]})
+        else:
+            writes.upsert(*goal_update(goal, changes.lines[id_]))
+    return writes
+
+
+def goal_update(goal: Goal, lines: Sequence[Line]) -> Update:
+    """The present state of a goal, with lines that are added."""
+    state = plain(goal)
     del state["_id"]
-    return UpdateOne({"_id": goal.goal_id}, {"$set": state, "$push": {"lines": {"$each": told}}}, upsert=True)
+    told = [plain(line) for line in lines]
+    return goal.goal_id, {"$set": state, "$push": {"lines": {"$each": told}}}
 
 
-def _diary_write(about: str, month: str, diary: Diary) -> UpdateOne:
+def diary_update(about: str, month: str, diary: Diary) -> Update:
+    """What is added to a diary."""
     first: Doc = {
         "org_id": diary.org_id,
         "program_id": diary.program_id,
@@ -113,7 +129,7 @@ def _diary_write(about: str, month: str, diary: Diary) -> UpdateOne:
         first["goal_id"] = diary.goal_id
     update: Doc = {
         "$setOnInsert": first,
-        "$push": {"entries": {"$each": [_plain(entry) for entry in diary.entries]}},
+        "$push": {"entries": {"$each": [plain(entry) for entry in diary.entries]}},
         "$addToSet": {"people": {"$each": sorted({entry.by for entry in diary.entries})}},
     }
     if logged := _logged_by_week(diary.entries):
@@ -121,7 +137,7 @@ def _diary_write(about: str, month: str, diary: Diary) -> UpdateOne:
     # Diaries that are new at the same moment shall not lie side by side: to find that one is not there, MongoDB walks
     # over what other partitions' open transactions have inserted next to it.
     spread = diary.mentorship_id[-2:]
-    return UpdateOne({"_id": f"{spread}|{about}|{month}"}, update, upsert=True)
+    return f"{spread}|{about}|{month}", update
 
 
 def _logged_by_week(entries: Sequence[Entry]) -> dict[str, int]:
@@ -133,7 +149,7 @@ def _logged_by_week(entries: Sequence[Entry]) -> dict[str, int]:
     return logged
 
 
-def _cell_write(key: CellKey, cell: Cell, part: str) -> UpdateOne:
+def _cell_update(key: CellKey, cell: Cell, part: str) -> Update:
     org_id, scope, id_, day, recorded = key
     update: Doc = {
         "$setOnInsert": {"org_id": org_id, "scope": scope, "id": id_, "day": day, "recorded": recorded}
@@ -143,10 +159,10 @@ def _cell_write(key: CellKey, cell: Cell, part: str) -> UpdateOne:
         update["$inc"] = sums
     if cell.engaged:
         update["$addToSet"] = {"engaged": {"$each": sorted(cell.engaged)}}
-    return UpdateOne({"_id": f"{org_id}|{scope}|{id_}|{day}|{recorded}|{part}"}, update, upsert=True)
+    return f"{org_id}|{scope}|{id_}|{day}|{recorded}|{part}", update
 
 
-def _month_write(key: MonthKey, month: Month, part: str) -> UpdateOne:
+def _month_update(key: MonthKey, month: Month, part: str) -> Update:
     org_id, scope, id_, name = key
     update: Doc = {"$setOnInsert": {"org_id": org_id, "scope": scope, "id": id_, "month": name}}
     sums = {f"total.{path}": amount for path, amount in month.total.items() if amount}
@@ -154,18 +170,14 @@ def _month_write(key: MonthKey, month: Month, part: str) -> UpdateOne:
         sums |= {f"days.{day}.{path}": amount for path, amount in of_day.items() if amount}
     if sums:
         update["$inc"] = sums
-    return UpdateOne({"_id": f"{org_id}|{scope}|{id_}|{name}|{part}"}, update, upsert=True)
+    return f"{org_id}|{scope}|{id_}|{name}|{part}", update
 
 
-def _engaged_write(key: MonthKey, month: Month, part: str) -> UpdateOne:
+def _engaged_update(key: MonthKey, month: Month, part: str) -> Update:
     everyone = sorted(set[str]().union(*month.engaged.values()))
     sets: Doc = {"all": {"$each": everyone}}
     sets |= {f"days.{day}": {"$each": sorted(people)} for day, people in month.engaged.items()}
-    return UpdateOne(
-        {"_id": f"{key.org_id}|{key.id}|{key.month}|{part}"},
-        {
-            "$setOnInsert": {"org_id": key.org_id, "program_id": key.id, "month": key.month},
-            "$addToSet": sets,
-        },
-        upsert=True,
-    )
+    return f"{key.org_id}|{key.id}|{key.month}|{part}", {
+        "$setOnInsert": {"org_id": key.org_id, "program_id": key.id, "month": key.month},
+        "$addToSet": sets,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from shared.errors import Conflict
 from shared.http import PARTICIPATE, PROGRAMS, Caller, IfMatch
 from shared.ids import uuid7
 from shared.kafka import partition_of
-from shared.mongo import Collection, Doc, Mongo
+from shared.mongo import Collection, Doc, Mongo, Session
 from shared.time import format_instant, parse_instant
 from tests.conftest import NewSystem
 from tests.integration.goals.world import GRACE, Pair, refused
@@ -151,6 +151,9 @@ def types(document: Doc) -> list[str]:
     return [event["type"] for event in document["events"]]
 
 
+Meanwhile = Callable[[Callable[[], Awaitable[None]]], None]
+
+
 class TestAHerd:
     async def test_is_decided_by_500_a_transaction_each_once_and_by_its_own_evidence(
         self, herd: Herd
@@ -178,23 +181,6 @@ class TestAHerd:
             assert await worker.decide_due() == 20
             decided = {each["part"] for each in await herd.documents() if each["state"] == "missed"}
             assert decided == set(range(lane + 1))
-
-    async def test_is_not_held_up_by_the_transaction_that_a_process_was_killed_in(self, herd: Herd) -> None:
-        """It would stand for a minute, with all that it wrote."""
-        await herd.grow(3)
-        goals = herd.store.goals.collection
-
-        async def decided() -> bool:
-            return {document["state"] for document in await herd.documents()} == {"missed"}
-
-        async with herd.mongo.session() as killed:
-            await herd.mongo.take_over(goals.database["sessions"], "deadlines|0", killed)
-            await killed.start_transaction()
-            await goals.update_many({}, {"$inc": {"v": 1}}, session=killed)
-            running = asyncio.create_task(herd.worker().run(1))
-            await eventually(decided, seconds=20)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
     async def test_the_most_overdue_come_first(self, herd: Herd) -> None:
         await herd.grow(BATCH)
@@ -264,6 +250,76 @@ class TestAHerdAmongPeople:
             pass
         # All were due before the end, and so are missed as ever: once, and never dropped as well.
         assert {tuple(types(document)) for document in await herd.documents()} == {("GoalSet", "GoalMissed")}
+
+
+class TestWhatComesBetweenReadingAndStoring:
+    """A decision by what was read is not stored once it is another; the others of its batch are."""
+
+    @pytest.fixture
+    def meanwhile(self, herd: Herd, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+        """Has something done once, as soon as goals, mentorships and check-ins are read."""
+        read = herd.store.check_ins_of
+
+        def arrange(deed: Callable[[], Awaitable[None]]) -> None:
+            async def then(ids: Iterable[str], session: Session | None = None) -> dict[str, list[CheckIn]]:
+                monkeypatch.undo()
+                found = await read(ids, session)
+                await deed()
+                return found
+
+            monkeypatch.setattr(herd.store, "check_ins_of", then)
+
+        return arrange
+
+    async def test_evidence(self, herd: Herd, meanwhile: Meanwhile) -> None:
+        goal, *others = await herd.grow(3)
+        kicks = herd.store.goals._outbox
+        assert isinstance(kicks, Kicks)
+        kicks.told.clear()
+
+        async def take_in() -> None:
+            at = herd.due - MINUTE
+            check_in = CheckIn(
+                id=uuid7(), author_id="mentee", occurred_at=at, logged_at=at, progress=Progress(done=True)
+            )
+            kept = await herd.store.goal("org-1", goal.goal_id)
+            assert kept is not None
+            mentorship = herd.mentorships[kept.doc["part"]]
+            change = herd.store.change_goal(kept, [], mentorship, [check_in], now=herd.due + MINUTE)
+            await herd.mongo.transaction(
+                lambda session: herd.store.take_in([(goal, check_in)], [], [change], session)
+            )
+
+        meanwhile(take_in)
+        worker = herd.worker()
+        assert await worker.decide_due() == 3
+        states = {each["_id"]: each["state"] for each in await herd.documents()}
+        assert states == {goal.goal_id: "active"} | {each.goal_id: "missed" for each in others}
+        assert kicks.told.keys() >= {each.goal_id for each in others}
+        assert await worker.decide_due() == 1
+        states = {each["_id"]: each["state"] for each in await herd.documents()}
+        assert states[goal.goal_id] == "met"
+
+    async def test_a_pause(self, herd: Herd, meanwhile: Meanwhile) -> None:
+        """One that began before the deadline, told when it had passed."""
+        goal, *others = await herd.grow(PARTITIONS)
+        at = herd.due - MINUTE
+
+        async def pause() -> None:
+            kept = await herd.store.mentorship("org-1", goal.mentorship_id)
+            its_goal = await herd.store.goal("org-1", goal.goal_id)
+            assert kept is not None
+            assert its_goal is not None
+            paused = herd.store.change_mentorship(kept, [m.Paused(at=at)], now=at)
+            state = m.evolve(kept.state, m.Paused(at=at))
+            await herd.store.commit(paused, herd.store.change_goal(its_goal, [], state, [], now=at))
+
+        meanwhile(pause)
+        worker = herd.worker()
+        await worker.decide_due()
+        states = {each["_id"]: each["state"] for each in await herd.documents()}
+        assert states == {goal.goal_id: "active"} | {each.goal_id: "missed" for each in others}
+        assert await worker.decide_due() == 0
 
 
 class TestAPauseThatComesInBetween:

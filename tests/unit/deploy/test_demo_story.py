@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from deploy.local.demo.story import REMINDERS, Line, Story
@@ -112,7 +112,9 @@ class TestLines:
         assert story.line(decoded(nudge(events.NudgeSuppressed, reason=reason))) is None
 
     def test_what_is_not_known_is_no_line(self, story: Story) -> None:
-        unknown = replace(decoded(PAIR.started()), type="onbelay.Tomorrow.v1", data=None, known=False)
+        unknown = msgspec.structs.replace(
+            decoded(PAIR.started()), type="onbelay.Tomorrow.v1", data=None, known=False
+        )
         assert story.line(unknown) is None
 
     def test_every_kind_of_reminder_has_words(self) -> None:
