@@ -20,6 +20,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -448,7 +449,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 part.wake.clear()
                 await part.wake.wait()
             at_once = min(part.at_once, self._max_batch)
-            records = [part.queue[i] for i in range(min(len(part.queue), at_once))]
+            records = list(islice(part.queue, at_once))
             fresh = [record for record in records if record.offset >= part.expected]
             if fresh:
                 try:
@@ -476,8 +477,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     log.exception("a fold failed: this partition stands still", topic=part.tp.topic)
                     await asyncio.sleep(RETRY_S[-1])
                     continue
-            for _ in records:
-                part.queue.popleft()
+            if len(records) == len(part.queue):
+                part.queue.clear()
+            else:
+                for _ in records:
+                    part.queue.popleft()
             if part.paused and len(part.queue) < self._high_water // 3:
                 part.paused = False
                 consumer.resume(part.tp)

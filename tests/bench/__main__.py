@@ -77,7 +77,7 @@ class Bench:
             ("T1",),
             lambda: others.deadlines(
                 self._ground,
-                goals=2_000 if quick else 8_000,
+                goals=2_000 if quick else 20_000,
                 alone=300 if quick else 1_500,
                 repetitions=self._repetitions,
             ),

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
 from pymongo import ReturnDocument
 
 from services.goals import misses

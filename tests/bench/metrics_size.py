@@ -127,7 +127,7 @@ def applied(id_: str, update: Mapping[str, Any]) -> Doc:
     document: Doc = {"_id": id_, **update.get("$setOnInsert", {}), **update.get("$set", {})}
     for operator in ("$push", "$addToSet"):
         for path, each in update.get(operator, {}).items():
-            _put(document, path, each["$each"])
+            _put(document, path, each["$each"] if isinstance(each, dict) and "$each" in each else [each])
     for path, amount in update.get("$inc", {}).items():
         _put(document, path, amount)
     return document

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from services.checkins.domain import cadence, known, privacy
 from services.checkins.domain import check_in as check_ins

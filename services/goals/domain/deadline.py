@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.goals.domain.rules import FARTHEST_YEARS
 from shared import time
 from shared.errors import Unprocessable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadline:
+class Deadline(Struct, frozen=True, kw_only=True):
     """What a person agrees to: `date` in `time_zone`, until `cutoff` (`24:00`, the end of that day)."""
 
     date: date

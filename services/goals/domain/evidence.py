@@ -6,17 +6,17 @@ All functions look at the whole of a goal's check-ins, so that the order of arri
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 from services.goals.domain.progress import Measure, Progress, fits, fraction
 
 Timing = Literal["timely", "belated", "late"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckIn:
+class CheckIn(Struct, frozen=True, kw_only=True):
     """What was reported about a goal.
 
     `acknowledged`: the goal's counterpart has taken notice. `said`: it comes of an outcome that was said, and is
@@ -33,8 +33,7 @@ class CheckIn:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """From `at` on a goal's progress is `fraction`."""
 
     at: datetime

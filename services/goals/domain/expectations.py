@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.goals.domain.mentorship import (
     ExpectationsAgreed,
@@ -18,16 +20,14 @@ from shared.errors import Conflict, Forbidden
 State = Literal["proposed", "agreed", "superseded"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """What is expected of one of them; the text is private."""
 
     role: Role
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectations:
+class Expectations(Struct, frozen=True, kw_only=True):
     """One version. `signed_by` holds its author first."""
 
     mentorship_id: str
@@ -43,8 +43,7 @@ class Expectations:
     agreed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """What somebody proposes."""
 
     items: tuple[Item, ...]

@@ -7,9 +7,11 @@ event of a fact, for other services.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from services.goals.domain.deadline import Deadline
 from services.goals.domain.mentorship import Mentorship, Role
@@ -22,8 +24,7 @@ Because = Literal["late_evidence", "dispute_upheld"]
 Change = Literal["title", "measure", "deadline", "check_in_every_days", "why"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True):
     """Private words, whose they are and since when: an erasure asks for both."""
 
     by: str
@@ -31,8 +32,7 @@ class Words:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What a revision of a goal says."""
 
     title: str
@@ -42,8 +42,7 @@ class Terms:
     why: Words | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Struct, frozen=True, kw_only=True):
     """What a revision asks for: `names` are asked for, each with the value beside it."""
 
     names: tuple[Change, ...]
@@ -68,8 +67,7 @@ class Changes:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(Struct, frozen=True, kw_only=True):
     """What one asked another to agree to.
 
     `revision` is the one it would change; 0 is the goal itself, then `changes` names nothing.
@@ -88,8 +86,7 @@ class Proposal:
     decided_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Miss:
+class Miss(Struct, frozen=True, kw_only=True):
     """The miss of the present revision. `early`: said before the deadline had passed."""
 
     missed_at: datetime
@@ -97,8 +94,7 @@ class Miss:
     retracted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispute:
+class Dispute(Struct, frozen=True, kw_only=True):
     """What the owner holds against a miss: that it was done at `occurred_at`."""
 
     state: Literal["open", "upheld", "rejected"]
@@ -106,8 +102,7 @@ class Dispute:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
+class Goal(Struct, frozen=True, kw_only=True):
     """A commitment of one person, with a measure and a deadline.
 
     `revision` counts from 1 (0: it is but proposed); `person_revision` is the last that a person made;
@@ -167,8 +162,7 @@ class Goal:
 # --- what can happen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Struct, frozen=True, kw_only=True):
     """Something that happened: by whom, and with what private words."""
 
     by: str
@@ -176,15 +170,13 @@ class Fact:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoalSet(Fact):
+class GoalSet(Fact, frozen=True, kw_only=True):
     """The goal is its owner's from now on."""
 
     proposal_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revised(Fact):
+class Revised(Fact, frozen=True, kw_only=True):
     """It has new terms; a missed one is active again."""
 
     terms: Terms
@@ -194,64 +186,55 @@ class Revised(Fact):
     proposal_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevisionProposed(Fact):
+class RevisionProposed(Fact, frozen=True, kw_only=True):
     """A change of it, or the goal itself, waits for somebody."""
 
     proposal: Proposal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevisionDeclined(Fact):
+class RevisionDeclined(Fact, frozen=True, kw_only=True):
     """A proposal was declined, or withdrawn."""
 
     proposal_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedMoved(Fact):
+class ProposedMoved(Fact, frozen=True, kw_only=True):
     """The deadlines that were proposed moved with a pause; nobody else need know."""
 
     days: int
     after: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Met(Fact):
+class Met(Fact, frozen=True, kw_only=True):
     """It was met, at `met_at`."""
 
     met_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed(Fact):
+class Missed(Fact, frozen=True, kw_only=True):
     """It was missed, or said to be."""
 
     fraction: float
     last_check_in_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retracted(Fact):
+class Retracted(Fact, frozen=True, kw_only=True):
     """The miss was taken back."""
 
     because: Because
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disputed(Fact):
+class Disputed(Fact, frozen=True, kw_only=True):
     """The owner holds that it was done at `occurred_at`."""
 
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisputeRejected(Fact):
+class DisputeRejected(Fact, frozen=True, kw_only=True):
     """The counterpart does not agree."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped(Fact):
+class Dropped(Fact, frozen=True, kw_only=True):
     """It was given up."""
 
 
@@ -355,8 +338,7 @@ def _proposed_moved(goal: Goal, fact: ProposedMoved) -> Goal:
 # --- setting one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetGoal:
+class SetGoal(Struct, frozen=True, kw_only=True):
     """Somebody sets a goal, for themselves or for another participant; the ids are those it gets."""
 
     goal_id: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.errors import Conflict, Unprocessable
 
@@ -13,8 +15,7 @@ Role = Literal["mentor", "mentee", "leader"]
 State = Literal["active", "paused", "ended"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What can be changed of a mentorship."""
 
     leader_id: str | None = None
@@ -24,8 +25,7 @@ class Facts:
     focus: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mentorship:
+class Mentorship(Struct, frozen=True, kw_only=True):
     """One mentor, one mentee, perhaps a leader: three different people.
 
     `version` is one more with each change. `paused_at` is the beginning of the present pause, or of the one that
@@ -91,43 +91,36 @@ class Mentorship:
             raise Conflict("The mentorship is paused.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Struct, frozen=True, kw_only=True):
     """Something that happened to a mentorship."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started(Fact):
+class Started(Fact, frozen=True, kw_only=True):
     """It began."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed(Fact):
+class Changed(Fact, frozen=True, kw_only=True):
     """Some of its facts are others now."""
 
     facts: Facts
     changed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused(Fact):
+class Paused(Fact, frozen=True, kw_only=True):
     """Nothing is missed, lapses or nudges from now on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed(Fact):
+class Resumed(Fact, frozen=True, kw_only=True):
     """It goes on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended(Fact):
+class Ended(Fact, frozen=True, kw_only=True):
     """It is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectationsProposed(Fact):
+class ExpectationsProposed(Fact, frozen=True, kw_only=True):
     """A version waits for the other's signature."""
 
     version: int
@@ -136,8 +129,7 @@ class ExpectationsProposed(Fact):
     review_on: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectationsAgreed(Fact):
+class ExpectationsAgreed(Fact, frozen=True, kw_only=True):
     """Mentor and mentee have both signed: it holds."""
 
     version: int

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal["number", "milestones", "done"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class Measure(Struct, frozen=True, kw_only=True):
     """How progress is told: by a number on its way to `target`, by milestones reached, or by being done.
 
     A number starts from `baseline` (0 unless given) and may count down. Only what belongs to `kind` has a value.
@@ -33,8 +33,7 @@ class Measure:
         return self.target or 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """What was reached by then: exactly one of a value, all the milestones so far, or whether it is done."""
 
     value: float | None = None

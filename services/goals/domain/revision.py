@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from services.goals.domain.evidence import CheckIn
 from services.goals.domain.goal import (
@@ -29,8 +30,7 @@ from services.goals.domain.verdict import weigh
 from shared.errors import Conflict, Forbidden, NotFound, Unprocessable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revise:
+class Revise(Struct, frozen=True, kw_only=True):
     """Somebody wants a goal to be different; `proposal_id` is the id that it gets should it have to wait."""
 
     by: str

@@ -48,6 +48,7 @@ def month_of(day: int) -> str:
     return f"{when.year:04d}-{when.month:02d}"
 
 
+@lru_cache(maxsize=4096)
 def week_of(day: int) -> int:
     """The Monday of the ISO week that a day lies in."""
     return day - date.fromordinal(day).weekday()

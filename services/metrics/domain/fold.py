@@ -98,6 +98,8 @@ class Changes:
     diaries: dict[DiaryKey, Diary] = field(default_factory=dict)
     cells: dict[CellKey, Cell] = field(default_factory=dict)
     nudges: dict[str, Nudge] = field(default_factory=dict)
+    _pairs: dict[tuple[str, str, int, int], tuple[Cell, Cell]] = field(default_factory=dict)
+    """The cells of a program and of its organization, once more: most events of a batch share some."""
 
     def goals_touched(self) -> dict[str, set[str]]:
         """The ids of the goals that anything happened to, by organization."""
@@ -114,8 +116,9 @@ class Changes:
         paths = PATHS[role]
         for number, day, amount in weights:
             path = paths[number]
-            for cell in self._cells(event, day, recorded):
-                cell.sums[path] = cell.sums.get(path, 0) + amount
+            program, org = self._cells(event, day, recorded)
+            program.sums[path] = program.sums.get(path, 0) + amount
+            org.sums[path] = org.sums.get(path, 0) + amount
 
     def engage(self, event: Any, person: str, day: int, recorded: int) -> None:
         """Note that a person was engaged."""
@@ -139,14 +142,12 @@ class Changes:
 
     def _cells(self, event: Any, day: int, recorded: int) -> tuple[Cell, Cell]:
         org_id, program_id = event.org_id, event.program_id
-        cells = self.cells
-        of_program = CellKey(org_id, PROGRAMS, program_id, day, recorded)
-        of_org = CellKey(org_id, ORGS, org_id, day, recorded)
-        if (program := cells.get(of_program)) is None:
-            program = cells[of_program] = Cell()
-        if (org := cells.get(of_org)) is None:
-            org = cells[of_org] = Cell()
-        return program, org
+        key = (org_id, program_id, day, recorded)
+        if (pair := self._pairs.get(key)) is None:
+            program = self.cells.setdefault(CellKey(org_id, PROGRAMS, program_id, day, recorded), Cell())
+            org = self.cells.setdefault(CellKey(org_id, ORGS, org_id, day, recorded), Cell())
+            pair = self._pairs[key] = (program, org)
+        return pair
 
 
 def touched(events: Iterable[Event]) -> tuple[set[str], set[str]]:

@@ -127,10 +127,12 @@ def diary_update(about: str, month: str, diary: Diary) -> Update:
     }
     if diary.goal_id is not None:
         first["goal_id"] = diary.goal_id
+    told, people = [plain(entry) for entry in diary.entries], {entry.by for entry in diary.entries}
+    # Mostly it is one, and MongoDB has less to read.
     update: Doc = {
         "$setOnInsert": first,
-        "$push": {"entries": {"$each": [plain(entry) for entry in diary.entries]}},
-        "$addToSet": {"people": {"$each": sorted({entry.by for entry in diary.entries})}},
+        "$push": {"entries": told[0] if len(told) == 1 else {"$each": told}},
+        "$addToSet": {"people": {"$each": sorted(people)} if len(people) > 1 else next(iter(people))},
     }
     if logged := _logged_by_week(diary.entries):
         update["$inc"] = logged

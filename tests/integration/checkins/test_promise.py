@@ -110,6 +110,7 @@ async def test_nothing_that_was_logged_before_a_watermark_comes_after_it(system:
             assert event["subject"] == event["partitionkey"] == f"partition/{record.partition}"
             assert not event.keys() & {"orgid", "sequence"}
             reached[record.partition] = max(reached[record.partition], parse_instant(event["data"]["up_to"]))
-        elif short(event) == "CheckInLogged":
+        elif short(event) == "CheckInLogged" and event["data"]["mentorship_id"] in last:
+            # Others of the stack publish records by hand.
             assert parse_instant(event["data"]["logged_at"]) >= reached[record.partition]
     assert set(reached) == set(range(12))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.goals.domain import mentorship as m
 from services.goals.domain.goal import Dropped, Goal, ProposedMoved, Revised, evolved

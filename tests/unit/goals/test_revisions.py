@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.goals.domain.evidence import CheckIn
 from services.goals.domain.goal import Dropped, Goal, Met, Missed, Revised, evolved

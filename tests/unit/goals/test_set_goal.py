@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from services.goals.domain import goal as g
 from services.goals.domain.announce import goal_event, mentorship_event
