@@ -28,6 +28,7 @@ check: setup
 
 bench: setup
 	@$(RUN) tests.bench $(ARGS)
+	@$(if $(ARGS),,$(RUN) tests.bench.metrics_size)
 
 bench-quick: setup
 	@$(RUN) tests.bench --quick $(ARGS)

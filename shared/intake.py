@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BATCH = 2_000
 HIGH_WATER = 2 * MAX_BATCH
-QUEUED = 40_000
+QUEUED = 30_000
 """Records queued, of all partitions; about 3 KB each."""
 BATCH_TIMEOUT_MS = 10
 """FastStream sleeps this long when there was nothing: all that a record waits for on an idle topic."""
@@ -127,6 +127,8 @@ class _Parsed:
     raw: ConsumerRecord
     decoded: contract.Decoded | None = None
     reason: str | None = None
+    subject: str = ""
+    """The id of the subject's document."""
 
 
 @dataclass(slots=True)
@@ -450,7 +452,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 await part.wake.wait()
             at_once = min(part.at_once, self._max_batch)
             records = list(islice(part.queue, at_once))
-            fresh = [record for record in records if record.offset >= part.expected]
+            fresh = records
+            if records[0].offset < part.expected:
+                fresh = [record for record in records if record.offset >= part.expected]
             if fresh:
                 try:
                     await self._take_in(part, fresh, session)
@@ -670,12 +674,12 @@ class _Attempt:
                 if not decoded.known:
                     self._unknown += 1
                 continue
-            foreign = self._foreign(decoded, known, owners)
+            id_ = item.subject
+            subject = known.get(id_)
+            foreign = self._foreign(decoded, subject, owners)
             if foreign is not None:
                 dead.append((item.raw, foreign))
                 continue
-            id_ = self._subject_id(decoded.subject)
-            subject = known.get(id_)
             if subject is None:
                 subject = known[id_] = _Subject(decoded.org_id, 0, 0)
                 self._new.add(id_)
@@ -759,7 +763,7 @@ class _Attempt:
         for item in self._parsed:
             if item.decoded is None or item.decoded.sequence is None:
                 continue
-            id_ = self._subject_id(item.decoded.subject)
+            id_ = item.subject
             if id_ in known or id_ in missing:
                 continue
             if (cached := cache.get(id_)) is not None:
@@ -794,9 +798,8 @@ class _Attempt:
         return owners
 
     def _foreign(
-        self, decoded: contract.Decoded, known: dict[str, _Subject], owners: dict[str, str]
+        self, decoded: contract.Decoded, subject: _Subject | None, owners: dict[str, str]
     ) -> str | None:
-        subject = known.get(self._subject_id(decoded.subject))
         if subject is not None and subject.org_id != decoded.org_id:
             return f"tenant: {decoded.subject} belongs to another organization"
         for id_ in _references(decoded) if owners else ():
@@ -920,13 +923,11 @@ class _Attempt:
             now,
         )
 
-    def _subject_id(self, subject: str) -> str:
-        return f"{self._topic}|{subject}"
-
 
 def _parsed(record: ConsumerRecord, topic: str) -> _Parsed:
     try:
-        return _Parsed(record, decoded=contract.decode(record.headers, record.key, record.value, topic))
+        decoded = contract.decode(record.headers, record.key, record.value, topic)
+        return _Parsed(record, decoded, None, f"{topic}|{decoded.subject}")
     except contract.BadRecord as error:
         return _Parsed(record, reason=str(error))
 

@@ -118,7 +118,7 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
             if n >= 0:
                 sent[id_.decode()] = time.perf_counter()
             await (await producer.send(record))
-            await asyncio.sleep(chance.uniform(0.03, 0.3) if n >= 0 else 0.3)
+            await asyncio.sleep(chance.uniform(0.02, 0.25) if n >= 0 else 0.3)
         async with asyncio.timeout(30):
             while len(waited["stored"]) < asked["events"]:  # noqa: ASYNC110 - told by another's hook
                 await asyncio.sleep(0.05)
