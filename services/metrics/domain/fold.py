@@ -53,7 +53,7 @@ class CellKey(NamedTuple):
 
 @dataclass(slots=True)
 class Cell:
-    """Sums by path (`mentee.met`), and who was engaged."""
+    """Sums by path (`mentee.met`), and of a program who was engaged."""
 
     sums: dict[str, int] = field(default_factory=dict)
     engaged: set[str] = field(default_factory=set)
@@ -121,9 +121,11 @@ class Changes:
             org.sums[path] = org.sums.get(path, 0) + amount
 
     def engage(self, event: Any, person: str, day: int, recorded: int) -> None:
-        """Note that a person was engaged."""
-        for cell in self._cells(event, day, recorded):
-            cell.engaged.add(person)
+        """Note that a person was engaged in a program; of an organization they are those of its programs.
+
+        To note them there once more would cost each event a look at everybody of that day.
+        """
+        self._cells(event, day, recorded)[0].engaged.add(person)
 
     def months(self) -> dict[MonthKey, Month]:
         """The same as the cells, summed up by month: what is read when nobody asks how it was known before."""

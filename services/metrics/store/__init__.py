@@ -3,7 +3,8 @@
     goals        a goal's present state, and `lines`: its events with their weights
     mentorships  who takes part in a mentorship, from which day on
     diaries      a month of check-in events about one goal, or about a mentorship
-    cells        sums of what counts on one `day` and was `recorded` on one day, of a program or an organization
+    cells        sums of what counts on one `day` and was `recorded` on one day, of a program or an organization; of a
+                 program also who was engaged, since an organization has the same people in its programs'
     months       the same by month and day, whenever it was recorded: what is read unless `as_of` lies back
     engaged      who was engaged in a month, whole and by day, of a program
     nudges       one document a nudge

@@ -12,7 +12,7 @@ from pymongo import ASCENDING, DESCENDING
 from services.metrics.domain.days import Asked, Granularity, Window, days_of, month_of
 from services.metrics.domain.diary import Entry
 from services.metrics.domain.explain import Item
-from services.metrics.domain.fold import ORGS
+from services.metrics.domain.fold import ORGS, PROGRAMS
 from services.metrics.domain.goal import Goal, Line
 from services.metrics.domain.mentorship import Mentorship
 from services.metrics.domain.nudges import ANSWERED_WITHIN, Deeds, Nudge
@@ -176,6 +176,11 @@ class Store:
             contributions += _by_role(document, day)
             if people := document.get("engaged"):
                 engaged.append((day, people))
+        if scope == ORGS:
+            of_programs = {name: wanted for name, wanted in inside.items() if name != "id"}
+            of_programs |= {"scope": PROGRAMS, "engaged": {"$exists": True}}
+            found = self._kept.cells.find(of_programs, {"_id": 0, "day": 1, "engaged": 1})
+            engaged += [(document["day"], document["engaged"]) async for document in found]
         earlier = await self._kept.mongo.aggregate(
             self._kept.cells,
             [

@@ -115,7 +115,7 @@ def _counted(
             "$setOnInsert": {**of, "day": day, "recorded": recorded},
             "$inc": {f"{role}.{number}": amount for number, amount in weights.items()},
         }
-        if engaged is not None:
+        if engaged is not None and scope == "programs":
             cell["$addToSet"] = {"engaged": engaged}
         found.append(("cells", _upsert(f"{org_id}|{scope}|{scope_id}|{day}|{recorded}", cell)))
         sums = {f"total.{role}.{number}": amount for number, amount in weights.items()}

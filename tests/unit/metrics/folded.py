@@ -81,9 +81,11 @@ class Folded:
         ]
 
     def engaged(self, scope: str, id_: str, as_of: int) -> list[tuple[int, list[str]]]:
-        """Who was engaged on which day."""
+        """Who was engaged on which day; in an organization, those of its programs."""
         return [
             (key.day, sorted(cell.engaged))
             for key, cell in self.cells.items()
-            if (key.scope, key.id) == (scope, id_) and key.recorded <= as_of
+            if key.scope == "programs"
+            and (key.org_id if scope == "orgs" else key.id) == id_
+            and key.recorded <= as_of
         ]
