@@ -127,10 +127,12 @@ class TestRecent:
         async def overtaken(org_id: str, mentorship_id: str, goal_id: str | None = None) -> Known:
             found = await read(org_id, mentorship_id, goal_id)
             world.log.next += 1
+            world.changed(goals=(world.stored.goal.goal_id,))
             return found
 
         world.stored.find = overtaken  # type: ignore[method-assign]
         await world.find()
+        world.stored.find = read  # type: ignore[method-assign]
         await world.find()
         assert world.asked == 2
 
