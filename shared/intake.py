@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BATCH = 2_000
 HIGH_WATER = 2 * MAX_BATCH
-QUEUED = 30_000
+QUEUED = 40_000
 """Records queued, of all partitions; about 3 KB each."""
 BATCH_TIMEOUT_MS = 10
 """FastStream sleeps this long when there was nothing: all that a record waits for on an idle topic."""
