@@ -452,9 +452,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 await part.wake.wait()
             at_once = min(part.at_once, self._max_batch)
             records = list(islice(part.queue, at_once))
-            fresh = records
-            if records[0].offset < part.expected:
-                fresh = [record for record in records if record.offset >= part.expected]
+            fresh = [record for record in records if record.offset >= part.expected]
             if fresh:
                 try:
                     await self._take_in(part, fresh, session)
@@ -481,11 +479,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     log.exception("a fold failed: this partition stands still", topic=part.tp.topic)
                     await asyncio.sleep(RETRY_S[-1])
                     continue
-            if len(records) == len(part.queue):
-                part.queue.clear()
-            else:
-                for _ in records:
-                    part.queue.popleft()
+            for _ in records:
+                part.queue.popleft()
             if part.paused and len(part.queue) < self._high_water // 3:
                 part.paused = False
                 consumer.resume(part.tp)
@@ -510,19 +505,22 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         parsed = [_parsed(record, topic) for record in records]
         started = time.perf_counter()
         trusting = levers.on(levers.NEW_SUBJECTS) and not part.repeats
-        tried = _Attempt(self, part, topic, parsed, records[-1].offset + 1, trusting=trusting)
         links = _links(parsed)
         async with self._turn, self._clock.deciding():
             with telemetry.tracer().start_as_current_span(
                 f"fold {topic}", links=links, kind=trace.SpanKind.CONSUMER
             ):
-                try:
-                    folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
-                except BulkWriteError as error:
-                    if not trusting or duplicate_key(error) is None:
-                        raise
-                    tried = _Attempt(self, part, topic, parsed, records[-1].offset + 1, trusting=False)
-                    folded = await self._mongo.transaction(tried.run, seconds=TRANSACTION_S, session=session)
+                while True:
+                    tried = _Attempt(self, part, topic, parsed, records[-1].offset + 1, trusting=trusting)
+                    try:
+                        folded = await self._mongo.transaction(
+                            tried.run, seconds=TRANSACTION_S, session=session
+                        )
+                        break
+                    except BulkWriteError as error:
+                        if not trusting or duplicate_key(error) is None:
+                            raise
+                        trusting = False
         part.expected = tried.next_offset
         self._seen[part.tp] = Seen(part.expected, time.monotonic())
         tried.committed()
@@ -759,18 +757,17 @@ class _Attempt:
         """The sequences of subjects, from the cache of this partition or from the store; copies, to be changed."""
         cache = self._part.subjects
         known: dict[str, _Subject] = {}
-        missing: dict[str, bool] = {}
+        wanted: list[str] = []
+        met: set[str] = set()
         for item in self._parsed:
-            if item.decoded is None or item.decoded.sequence is None:
+            if item.decoded is None or item.decoded.sequence is None or item.subject in met:
                 continue
-            id_ = item.subject
-            if id_ in known or id_ in missing:
-                continue
-            if (cached := cache.get(id_)) is not None:
-                known[id_] = _Subject(cached.org_id, cached.seq, cached.parked)
-            else:
-                missing[id_] = not (self._trusting and item.decoded.sequence == 1)
-        if wanted := [id_ for id_, wanted in missing.items() if wanted]:
+            met.add(item.subject)
+            if (cached := cache.get(item.subject)) is not None:
+                known[item.subject] = _Subject(cached.org_id, cached.seq, cached.parked)
+            elif not (self._trusting and item.decoded.sequence == 1):
+                wanted.append(item.subject)
+        if wanted:
             found = self._intake._subjects.find({"_id": {"$in": wanted}}, session=session)
             for document in await found.to_list(None):
                 known[document["_id"]] = _Subject(

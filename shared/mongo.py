@@ -148,10 +148,7 @@ class Mongo:
 
 
 BY_ID = "_id_"
-"""The hint for a filter of an id and more: else MongoDB weighs the other fields' indexes against it, again and again.
-
-To guard an update by organization and version cost 130 µs without it, and 30 with it.
-"""
+"""The hint for a filter of an id and more: else MongoDB weighs the other fields' indexes against that of ids."""
 RAW_CHUNK = 1_000
 Operation = InsertOne[Doc] | UpdateOne | ReplaceOne[Doc]
 

@@ -36,7 +36,6 @@ _REQUIRED = (
     "traceparent",
     "content-type",
 )
-_ALL_REQUIRED = frozenset(_REQUIRED)
 _REQUIRED_OF_A_WATERMARK = tuple(name for name in _REQUIRED if name not in ("ce_sequence", "ce_orgid"))
 MAX_SEQUENCE = 2**53
 
@@ -180,10 +179,9 @@ def decode(
         return _unknown(type_, found, key)
     if topic_of(name) != topic:
         raise BadRecord(f"type: {name} does not belong to this topic")
-    if not found.keys() >= _ALL_REQUIRED or "" in found.values():
-        for required in _REQUIRED_OF_A_WATERMARK if name == _WATERMARK else _REQUIRED:
-            if not found.get(required):
-                raise BadRecord(f"header: {required} is missing")
+    for required in _REQUIRED_OF_A_WATERMARK if name == _WATERMARK else _REQUIRED:
+        if not found.get(required):
+            raise BadRecord(f"header: {required} is missing")
     if found["ce_specversion"] != "1.0":
         raise BadRecord("header: ce_specversion is not 1.0")
     if found["content-type"].partition(";")[0].strip().lower() != "application/json":
@@ -214,11 +212,6 @@ def decode(
 
 def _texts(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     texts: dict[str, str] = {}
-    headers = tuple(headers)
-    try:
-        return {name: content.decode() for name, content in headers if content is not None}
-    except UnicodeDecodeError:
-        pass  # which one it is decides
     for name, content in headers:
         if content is None:
             continue

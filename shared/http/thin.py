@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+import structlog
 from starlette.types import Message, Receive, Scope, Send
 
+from shared.errors import Refused
 from shared.http.auth import ACT_AS_HEADER, Caller
 from shared.http.problems import expected
 from shared.http.within import within
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from shared.http.routing import Edge
 
 C = TypeVar("C")
+_log = structlog.get_logger("onbelay.http")
 
 _NOT_STORABLE = re.compile(rb"\\u0000")
 """The one text that msgspec reads and that cannot be stored."""
@@ -133,8 +136,11 @@ class ThinRoute:
             if _NOT_STORABLE.search(body):
                 return None
             said = self._read(body)
+        except (Refused, ValueError):
+            return None
         except Exception:
-            # Whatever it is: the ordinary way tells of it.
+            # A bug: the ordinary way answers for it, and this one says that it met it.
+            _log.exception("thin_way_failed", route=self._path)
             return None
         if key is None:
             return said, caller, None

@@ -64,12 +64,15 @@ class TestWithin:
                 raise LookupError
 
     async def test_a_cancellation_by_others_is_one(self) -> None:
+        inside = asyncio.Event()
+
         async def bound() -> None:
             async with within(5):
+                inside.set()
                 await for_ever()
 
         task = asyncio.create_task(bound())
-        await asyncio.sleep(0.01)
+        await inside.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -171,12 +171,10 @@ class Base:
         work: Callable[[Session], Awaitable[Sequence[Change]]],
         *,
         of: str | None = None,
-        session: Session | None = None,
     ) -> list[Change]:
         """Read, decide and write in one transaction, again from the start on conflicts; then publish.
 
         `work` answers the changes that it wants stored. `of`: the mentorship that it is about, if it is one.
-        `session`: one to use, else one of its own.
         """
 
         async def attempt(session: Session) -> list[Change]:
@@ -185,7 +183,7 @@ class Base:
             return changes
 
         async with self._turn_of(of) if of is not None else nullcontext():
-            changes = await self._mongo.transaction(attempt, seconds=TRANSACTION_S, session=session)
+            changes = await self._mongo.transaction(attempt, seconds=TRANSACTION_S)
         self.goals.kicked(changes)
         return changes
 

@@ -155,9 +155,7 @@ Meanwhile = Callable[[Callable[[], Awaitable[None]]], None]
 
 
 class TestAHerd:
-    async def test_is_decided_by_500_a_transaction_each_once_and_by_its_own_evidence(
-        self, herd: Herd
-    ) -> None:
+    async def test_is_decided_by_500_at_once_each_once_and_by_its_own_evidence(self, herd: Herd) -> None:
         goals = await herd.grow(HERD)
         in_time = goals[::100]
         await herd.checked_in(in_time)
