@@ -56,8 +56,13 @@ TRIES = 5
 SUBJECTS_CACHED = 5_000
 """Of each partition; three topics of 12 take 60 MB."""
 OWNERS_CACHED = 50_000
+"""Goals, each with its mentorship."""
 RETRY_S = (0.05, 0.2, 0.5, 1.0)
 OBSERVE_S = 2.0
+
+
+_Named = tuple[str | None, str | None]
+"""The goal and the mentorship that an event names."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
@@ -120,8 +125,7 @@ class Crowded(Exception):
     """People keep writing what a batch is about: so large a one would begin again for ever."""
 
 
-@dataclass(slots=True)
-class _Parsed:
+class _Parsed(msgspec.Struct, frozen=True, gc=False):
     """A record after its envelope was read: what it is, or why it is none."""
 
     raw: ConsumerRecord
@@ -131,8 +135,7 @@ class _Parsed:
     """The id of the subject's document."""
 
 
-@dataclass(slots=True)
-class _Subject:
+class _Subject(msgspec.Struct, gc=False):
     org_id: str
     seq: int
     parked: int
@@ -200,7 +203,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._caught_up = False
         self._coverage: dict[TopicPartition, datetime] = {}
         self._seen: dict[TopicPartition, Seen] = {}
-        self._owners: OrderedDict[str, str] = OrderedDict()
+        self._owners: OrderedDict[_Named, str] = OrderedDict()
         self._turn = asyncio.Semaphore(10_000 if levers.on(levers.PARALLEL_PARTITIONS) else 1)
         self._assigned_once = False
         self._bootstrap = bootstrap
@@ -645,6 +648,7 @@ class _Attempt:
         self._learned: dict[str, _Subject] = {}
         self._new: set[str] = set()
         self._dead: list[Doc] = []
+        self._released: list[Doc] = []
         self._duplicates = 0
         self._unknown = 0
         self._gaps = 0
@@ -654,16 +658,15 @@ class _Attempt:
         self._tries += 1
         if self._tries > TRIES and len(self._parsed) > 1:
             raise Crowded
-        self._learned, self._dead, self._new = {}, [], set()
+        self._learned, self._dead, self._new, self._released = {}, [], set(), []
         self._duplicates = self._unknown = self._gaps = 0
         dead: list[tuple[ConsumerRecord | Doc, str]] = []
         await self._move_offset(session)
         known = await self._known(session)
-        owners = await self._owners(session)
+        strangers = await self._strangers(session)
         accepted: list[Received] = []
-        raws: dict[int, ConsumerRecord | Doc] = {}
         parking: list[Doc] = []
-        for item in self._parsed:
+        for place, item in enumerate(self._parsed):
             if item.decoded is None:
                 dead.append((item.raw, item.reason or "unreadable"))
                 continue
@@ -674,9 +677,11 @@ class _Attempt:
                 continue
             id_ = item.subject
             subject = known.get(id_)
-            foreign = self._foreign(decoded, subject, owners)
+            foreign = strangers.get(place) if strangers else None
+            if subject is not None and subject.org_id != decoded.org_id:
+                foreign = decoded.subject
             if foreign is not None:
-                dead.append((item.raw, foreign))
+                dead.append((item.raw, f"tenant: {foreign} belongs to another organization"))
                 continue
             if subject is None:
                 subject = known[id_] = _Subject(decoded.org_id, 0, 0)
@@ -690,15 +695,17 @@ class _Attempt:
                 parking.append(self._parking(id_, item.raw, decoded))
                 self._learned[id_] = subject
                 continue
-            self._accept(decoded, item.raw, subject, accepted, raws)
+            self._accept(decoded, item.raw.offset, subject, accepted)
             self._learned[id_] = subject
             if subject.parked:
-                await self._release(id_, subject, accepted, raws, parking, session)
+                await self._release(id_, subject, accepted, parking, session)
         new = frozenset(id_.partition("|")[2] for id_ in self._new) if self._trusting else frozenset[str]()
         batch = Batch(self._topic, self._part.tp.partition, accepted, new)
         folded = await self._intake._fold.fold(batch, session)
-        for received, reason in folded.rejected:
-            dead.append((raws[id(received)], reason))
+        if folded.rejected:
+            raws: dict[int, ConsumerRecord | Doc] = {item.raw.offset: item.raw for item in self._parsed}
+            raws |= {document["offset"]: document for document in self._released}
+            dead += [(raws[received.offset], reason) for received, reason in folded.rejected]
         await self._write(parking, dead, session)
         return folded
 
@@ -775,62 +782,60 @@ class _Attempt:
                 )
         return known
 
-    async def _owners(self, session: Session) -> dict[str, str]:
-        """Which organization the goals and mentorships named in the data belong to, as far as known here."""
+    async def _strangers(self, session: Session) -> dict[int, str]:
+        """Which records, by their place, name a goal or mentorship of another organization; and which that is.
+
+        As far as it is known here whose they are.
+        """
         if self._topic == "goals" or "goals" not in self._intake._topics.values():
             return {}
-        ids = {id_ for item in self._parsed if item.decoded is not None for id_ in _references(item.decoded)}
-        if not ids:
-            return {}
-        cache = self._intake._owners if levers.on(levers.OWNERS_CACHE) else OrderedDict[str, str]()
-        owners = {id_: owner for id_ in ids if (owner := cache.get(id_)) is not None}
-        missing = [id_ for id_ in ids if id_ not in owners]
-        if missing:
-            found = self._intake._subjects.find({"_id": {"$in": missing}}, {"org_id": 1}, session=session)
-            for document in await found.to_list(None):
+        checked = self._intake._owners if levers.on(levers.OWNERS_CACHE) else OrderedDict[_Named, str]()
+        strangers: dict[int, str] = {}
+        asked: list[tuple[int, str, _Named]] = []
+        for place, item in enumerate(self._parsed):
+            decoded = item.decoded
+            if decoded is None or decoded.data is None:
+                continue
+            data = decoded.data
+            named = (getattr(data, "goal_id", None), getattr(data, "mentorship_id", None))
+            if checked.get(named) != decoded.org_id:
+                asked.append((place, decoded.org_id, named))
+        if not asked:
+            return strangers
+        wanted = {id_ for _, _, named in asked for id_ in _subjects_of(named)}
+        found = self._intake._subjects.find({"_id": {"$in": list(wanted)}}, {"org_id": 1}, session=session)
+        owners = {document["_id"]: document["org_id"] for document in await found.to_list(None)}
+        for place, org_id, named in asked:
+            subjects = _subjects_of(named)
+            for id_ in subjects:
+                if owners.get(id_, org_id) != org_id:
+                    strangers[place] = id_.partition("|")[2]
+            if all(owners.get(id_) == org_id for id_ in subjects):
                 # Who owns a subject never changes, so it may be kept whatever becomes of this transaction.
-                owners[document["_id"]] = cache[document["_id"]] = document["org_id"]
-            while len(cache) > OWNERS_CACHED:
-                cache.popitem(last=False)
-        return owners
-
-    def _foreign(
-        self, decoded: contract.Decoded, subject: _Subject | None, owners: dict[str, str]
-    ) -> str | None:
-        if subject is not None and subject.org_id != decoded.org_id:
-            return f"tenant: {decoded.subject} belongs to another organization"
-        for id_ in _references(decoded) if owners else ():
-            if owners.get(id_, decoded.org_id) != decoded.org_id:
-                return f"tenant: {id_.partition('|')[2]} belongs to another organization"
-        return None
+                checked[named] = org_id
+        while len(checked) > OWNERS_CACHED:
+            checked.popitem(last=False)
+        return strangers
 
     def _accept(
-        self,
-        decoded: contract.Decoded,
-        raw: ConsumerRecord | Doc,
-        subject: _Subject,
-        accepted: list[Received],
-        raws: dict[int, ConsumerRecord | Doc],
+        self, decoded: contract.Decoded, offset: int, subject: _Subject, accepted: list[Received]
     ) -> None:
         assert decoded.sequence is not None  # noqa: S101 - narrows; the caller has looked
         subject.seq = decoded.sequence
         if not decoded.known:
             self._unknown += 1
             return
-        offset = raw["offset"] if isinstance(raw, dict) else raw.offset
         received = Received(
             decoded.type, decoded.id, decoded.subject, decoded.org_id, decoded.sequence,
             decoded.time, decoded.key, decoded.traceparent, decoded.data, offset,
         )  # fmt: skip
         accepted.append(received)
-        raws[id(received)] = raw
 
     async def _release(
         self,
         id_: str,
         subject: _Subject,
         accepted: list[Received],
-        raws: dict[int, ConsumerRecord | Doc],
         parking: list[Doc],
         session: Session,
     ) -> None:
@@ -849,7 +854,8 @@ class _Attempt:
                 decoded = contract.decode(
                     document["headers"], document["key"], document["value"], self._topic
                 )
-                self._accept(decoded, document, subject, accepted, raws)
+                self._released.append(document)
+                self._accept(decoded, document["offset"], subject, accepted)
 
     def _parking(self, id_: str, raw: ConsumerRecord, decoded: contract.Decoded) -> Doc:
         log.error("gap in a subject's sequence: parked", subject=decoded.subject, sequence=decoded.sequence)
@@ -929,14 +935,11 @@ def _parsed(record: ConsumerRecord, topic: str) -> _Parsed:
         return _Parsed(record, reason=str(error))
 
 
-def _references(decoded: contract.Decoded) -> list[str]:
-    data = decoded.data
-    found = []
-    goal_id = getattr(data, "goal_id", None)
-    mentorship_id = getattr(data, "mentorship_id", None)
-    if isinstance(goal_id, str):
-        found.append(f"goals|goal/{goal_id}")
-    if isinstance(mentorship_id, str):
+def _subjects_of(named: _Named) -> list[str]:
+    """The subjects of the goals topic that an event's data name, by their documents' ids."""
+    goal_id, mentorship_id = named
+    found = [] if goal_id is None else [f"goals|goal/{goal_id}"]
+    if mentorship_id is not None:
         found.append(f"goals|mentorship/{mentorship_id}")
     return found
 

@@ -656,20 +656,26 @@ class TestTheIntake:
         (letter,) = await log.read("dead-letters", 1)
         assert dict(letter.headers)["onbelay-dead-letter-reason"] == b"rejected: not wanted"
 
-    async def test_a_subject_of_another_organization_is_a_dead_letter(self, log: Log) -> None:
+    @pytest.mark.parametrize("named", ["for the first time", "once more"])
+    async def test_a_subject_of_another_organization_is_a_dead_letter(self, log: Log, named: str) -> None:
         pair, goal_id = Pair(org_id="org-1"), uuid7()
         thief = Pair(org_id="org-2", mentorship_id=pair.mentorship_id)
-        owned = record(pair.goal_set(goal_id))
+        owned = [record(pair.started()), record(pair.goal_set(goal_id))]
         log.run(await log.intake("goals", "checkins"))
-        await log.publish(owned)
-        await all_once(log.counts, [owned])
+        await log.publish(*owned)
+        await all_once(log.counts, owned)
+        if named == "once more":
+            honest = record(pair.logged(goal_id=goal_id))
+            await log.publish(honest)
+            owned.append(honest)
+            await all_once(log.counts, owned)
         await log.publish(record(thief.goal_set(goal_id), sequence=2), record(thief.logged(goal_id=goal_id)))
         letters = await log.read("dead-letters", 2)
         reasons = Counter(
             dict(each.headers)["onbelay-dead-letter-reason"].decode().partition(":")[0] for each in letters
         )
         assert reasons == {"tenant": 2}
-        assert (await log.counts.seen()).keys() == keys_of([owned])
+        assert (await log.counts.seen()).keys() == keys_of(owned)
 
     async def test_a_type_that_nobody_knows_is_passed_over_and_leaves_no_gap(self, log: Log) -> None:
         first, unknown, last = many(1, 3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 
 from shared import asyncapi
 from shared import events as contract
+from shared.events import codec
 from shared.events.export import SCHEMAS, main, schema_of
+from shared.events.topics import SUBJECTS
 from tests.builders import NOW, Pair, Record, record
 
 PAIR = Pair()
@@ -194,3 +197,91 @@ class TestAsyncApi:
         assert document["channels"]["goals"]["address"] == "onbelay.goals.v1"
         assert set(document["operations"]) == {"send_goals", "receive_checkins"}
         assert document["components"]["messages"]["GoalSet"]["payload"]["schema"]["title"] == "GoalSet"
+
+
+def _said(read: Any, headers: Any, key: bytes | None, value: bytes | None, topic: str) -> object:
+    try:
+        return read(headers, key, value, topic)
+    except contract.BadRecord as error:
+        return str(error)
+
+
+class TestReadingWhatIsAsWeSendIt:
+    """Nearly all records are read by a short way; what it reads is what the long one would."""
+
+    SENT = (PAIR.started(), PAIR.goal_set(), PAIR.logged(progress=contract.Progress(value=7), confidence=3))
+
+    @pytest.mark.parametrize("event", SENT, ids=lambda event: type(event).__name__)
+    def test_the_short_way_is_taken_for_what_we_send(self, event: contract.Event) -> None:
+        sent = record(event, sequence=12)
+        way = codec._decode_as_sent(tuple(sent.headers), sent.key, sent.value, sent.topic)
+        assert way is not None
+        assert way == codec._decode_any(sent.headers, sent.key, sent.value, sent.topic)
+
+    def test_every_type_but_two_has_a_short_way(self) -> None:
+        assert {sent.name for sent in codec._AS_SENT.values()} == contract.TYPES.keys() - {
+            "PersonErased",
+            "CheckInsWatermark",
+        }
+
+    @pytest.mark.parametrize("event", SENT, ids=lambda event: type(event).__name__)
+    def test_whatever_is_changed_both_ways_come_to_the_same(self, event: contract.Event) -> None:
+        sent = record(event, sequence=12)
+        compared = 0
+        for headers, key, value, topic in _changes(sent):
+            said = _said(contract.decode, headers, key, value, topic)
+            assert said == _said(codec._decode_any, headers, key, value, topic), (headers, key, value, topic)
+            compared += 1
+        assert compared > 250
+
+
+def _changes(sent: Record) -> Iterator[tuple[Any, bytes | None, bytes | None, str]]:
+    """A record with one thing changed, or two that belong together."""
+    headers = tuple(sent.headers)
+    assert sent.value is not None
+    for topic in contract.TOPICS:
+        yield headers, sent.key, sent.value, topic
+    contents: list[bytes | None] = [
+        None, b"", b" ", b"x", b"\xff", b"0", b"0000000000", b"0000000007", b"00000000012", b"+000000012",
+        "٠٠٠٠٠٠٠٠١٢".encode(), b"9" * 20, b"2026-11-02T09:00:00+02:00", b"2026-11-02T09:00:00", b"goal/", b"goal",
+        b"1.0", b"application/json; charset=utf-8", b"onbelay.GoalMet.v1", b"onbelay.Unheard.v1", b"org-2",
+    ]  # fmt: skip
+    for at, (name, content) in enumerate(headers):
+        before, after = headers[:at], headers[at + 1 :]
+        yield (*before, *after), sent.key, sent.value, sent.topic
+        yield (*before, (name, content), *before, (name, content), *after), sent.key, sent.value, sent.topic
+        yield (*after, (name, content), *before), sent.key, sent.value, sent.topic
+        yield (*before, (name.upper(), content), *after), sent.key, sent.value, sent.topic
+        yield ([*before, [name, content], *after]), sent.key, sent.value, sent.topic
+        for other in contents:
+            changed_ = (*before, (name, other), *after)
+            yield changed_, sent.key, sent.value, sent.topic
+            yield (*changed_, ("more", b"\xff")), sent.key, sent.value, sent.topic
+            if name == "ce_partitionkey":
+                yield changed_, other, sent.value, sent.topic
+    for key in (None, b"", b"x", b"\xff"):
+        yield headers, key, sent.value, sent.topic
+    for value in (None, b"", b"{", b"[]", b"\xff", b'{"org_id": 3}', b"[" * 5_000):
+        yield headers, sent.key, value, sent.topic
+    yield headers, sent.key, sent.value[:-1] + b',"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}", sent.topic
+    data = json.loads(sent.value)
+    for field in data:
+        others: tuple[Any, ...] = (None, "", "org-2", 3, {})
+        for other_value in others:
+            yield headers, sent.key, json.dumps({**data, field: other_value}).encode(), sent.topic
+        left = {name: told for name, told in data.items() if name != field}
+        yield headers, sent.key, json.dumps(left).encode(), sent.topic
+    # Where data and headers are wrong alike, neither tells on the other.
+    for field, header in (("mentorship_id", "ce_partitionkey"), ("org_id", "ce_orgid")):
+        empty = tuple((name, b"" if name == header else content) for name, content in headers)
+        key = b"" if field == "mentorship_id" else sent.key
+        yield empty, key, json.dumps({**data, field: ""}).encode(), sent.topic
+    kind, field = SUBJECTS[_name(sent)]
+    nobody = tuple(
+        (name, f"{kind}/".encode() if name == "ce_subject" else content) for name, content in headers
+    )
+    yield nobody, sent.key, json.dumps({**data, field: ""}).encode(), sent.topic
+
+
+def _name(sent: Record) -> str:
+    return (dict(sent.headers)["ce_type"] or b"").decode().split(".")[1]

@@ -6,7 +6,9 @@ on a goal or on the order of events, so they may come before the goal they are a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -87,21 +89,31 @@ def entry(name: str, id_: str, subject: str, time: datetime, event: Any) -> Entr
     )
 
 
-def weights(entry: Entry) -> list[Weight]:
+def weights(entry: Entry) -> Sequence[Weight]:
     """What an entry weighs."""
     day = day_of(entry.at)
-    if entry.type == "CheckInAcknowledged":
-        return [Weight("acknowledged", day, 1)]
-    if entry.type == "CheckInLapsed":
-        return [Weight("lapsed", day, 1)]
+    if entry.type == "CheckInLogged":
+        return _of_logged(day, entry.confidence, entry.realistic, entry.attainable)
+    return _of_another(day, entry.type)
+
+
+@lru_cache(maxsize=4096)
+def _of_logged(
+    day: int, confidence: int | None, realistic: bool | None, attainable: bool | None
+) -> Sequence[Weight]:
     found = [Weight("logged", day, 1)]
-    if entry.confidence is not None:
-        found += [Weight(CONFIDENCE, day, entry.confidence), Weight(CONFIDENCES, day, 1)]
-    if entry.realistic is False:
+    if confidence is not None:
+        found += [Weight(CONFIDENCE, day, confidence), Weight(CONFIDENCES, day, 1)]
+    if realistic is False:
         found.append(Weight("unrealistic", day, 1))
-    if entry.attainable is False:
+    if attainable is False:
         found.append(Weight("unattainable", day, 1))
-    return found
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _of_another(day: int, name: str) -> Sequence[Weight]:
+    return (Weight("acknowledged" if name == "CheckInAcknowledged" else "lapsed", day, 1),)
 
 
 def engages(entry: Entry) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from services.metrics.domain import diary, goal, mentorship
 from services.metrics.domain.days import day_of, month_of
 from services.metrics.domain.diary import DiaryKey, Entry
@@ -77,15 +79,14 @@ class Month:
     engaged: dict[int, set[str]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Diary:
+class Diary(Struct):
     """What a batch adds to a diary."""
 
     org_id: str
     program_id: str
     mentorship_id: str
     goal_id: str | None
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry] = []
 
 
 @dataclass(slots=True)
@@ -98,8 +99,8 @@ class Changes:
     diaries: dict[DiaryKey, Diary] = field(default_factory=dict)
     cells: dict[CellKey, Cell] = field(default_factory=dict)
     nudges: dict[str, Nudge] = field(default_factory=dict)
-    _pairs: dict[tuple[str, str, int, int], tuple[Cell, Cell]] = field(default_factory=dict)
-    """The cells of a program and of its organization, once more: most events of a batch share some."""
+    _programs: dict[tuple[str, str, int, int], Cell] = field(default_factory=dict)
+    """The cells of programs, by organization, program, day, and day recorded: what events are added to."""
 
     def goals_touched(self) -> dict[str, set[str]]:
         """The ids of the goals that anything happened to, by organization."""
@@ -112,20 +113,29 @@ class Changes:
         return touched
 
     def weigh(self, event: Any, role: str, recorded: int, weights: Sequence[Weight]) -> None:
-        """Add weights to the cells of the event's program and organization."""
+        """Add weights to the sums of the event's program, and thereby of its organization."""
         paths = PATHS[role]
+        last, sums = None, None
         for number, day, amount in weights:
+            if sums is None or day != last:
+                last, sums = day, self._program(event, day, recorded).sums
             path = paths[number]
-            program, org = self._cells(event, day, recorded)
-            program.sums[path] = program.sums.get(path, 0) + amount
-            org.sums[path] = org.sums.get(path, 0) + amount
+            sums[path] = sums.get(path, 0) + amount
 
     def engage(self, event: Any, person: str, day: int, recorded: int) -> None:
         """Note that a person was engaged in a program; of an organization they are those of its programs.
 
         To note them there once more would cost each event a look at everybody of that day.
         """
-        self._cells(event, day, recorded)[0].engaged.add(person)
+        self._program(event, day, recorded).engaged.add(person)
+
+    def sum_up(self) -> None:
+        """Once all events are taken: the cells of programs, and of their organizations, whose sums are theirs."""
+        for (org_id, program_id, day, recorded), program in self._programs.items():
+            self.cells[CellKey(org_id, PROGRAMS, program_id, day, recorded)] = program
+            org = self.cells.setdefault(CellKey(org_id, ORGS, org_id, day, recorded), Cell())
+            for path, amount in program.sums.items():
+                org.sums[path] = org.sums.get(path, 0) + amount
 
     def months(self) -> dict[MonthKey, Month]:
         """The same as the cells, summed up by month: what is read when nobody asks how it was known before."""
@@ -142,14 +152,12 @@ class Changes:
                 month.engaged.setdefault(day, set()).update(cell.engaged)
         return months
 
-    def _cells(self, event: Any, day: int, recorded: int) -> tuple[Cell, Cell]:
-        org_id, program_id = event.org_id, event.program_id
-        key = (org_id, program_id, day, recorded)
-        if (pair := self._pairs.get(key)) is None:
-            program = self.cells.setdefault(CellKey(org_id, PROGRAMS, program_id, day, recorded), Cell())
-            org = self.cells.setdefault(CellKey(org_id, ORGS, org_id, day, recorded), Cell())
-            pair = self._pairs[key] = (program, org)
-        return pair
+    def _program(self, event: Any, day: int, recorded: int) -> Cell:
+        key = (event.org_id, event.program_id, day, recorded)
+        cell = self._programs.get(key)
+        if cell is None:
+            cell = self._programs[key] = Cell()
+        return cell
 
 
 def touched(events: Iterable[Event]) -> tuple[set[str], set[str]]:
@@ -180,6 +188,7 @@ def fold_goals(
                 )
             mentorship.take(found, event.type, event.data, event.time)
             changes.mentorships[id_] = found
+    changes.sum_up()
     return changes
 
 
@@ -230,6 +239,7 @@ def fold_checkins(events: Iterable[Event]) -> Changes:
         changes.weigh(data, entry.role, recorded, diary.weights(entry))
         if diary.engages(entry):
             changes.engage(data, entry.by, day, recorded)
+    changes.sum_up()
     return changes
 
 

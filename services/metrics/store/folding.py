@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 from bson import ObjectId
@@ -127,13 +128,15 @@ def diary_update(about: str, month: str, diary: Diary) -> Update:
     }
     if diary.goal_id is not None:
         first["goal_id"] = diary.goal_id
-    told, people = [plain(entry) for entry in diary.entries], {entry.by for entry in diary.entries}
-    # Mostly it is one, and MongoDB has less to read.
-    update: Doc = {
-        "$setOnInsert": first,
-        "$push": {"entries": told[0] if len(told) == 1 else {"$each": told}},
-        "$addToSet": {"people": {"$each": sorted(people)} if len(people) > 1 else next(iter(people))},
-    }
+    added: Doc | str
+    people: Doc | str
+    if len(diary.entries) == 1:
+        # As mostly; MongoDB has less to read, too.
+        added, people = plain(diary.entries[0]), diary.entries[0].by
+    else:
+        added = {"$each": [plain(entry) for entry in diary.entries]}
+        people = {"$each": sorted({entry.by for entry in diary.entries})}
+    update: Doc = {"$setOnInsert": first, "$push": {"entries": added}, "$addToSet": {"people": people}}
     if logged := _logged_by_week(diary.entries):
         update["$inc"] = logged
     # Diaries that are new at the same moment shall not lie side by side: to find that one is not there, MongoDB walks
@@ -146,9 +149,14 @@ def _logged_by_week(entries: Sequence[Entry]) -> dict[str, int]:
     logged: dict[str, int] = {}
     for entry in entries:
         if entry.type == "CheckInLogged":
-            path = f"weeks.{week_of(day_of(entry.at))}"
+            path = _week_path(day_of(entry.at))
             logged[path] = logged.get(path, 0) + 1
     return logged
+
+
+@lru_cache(maxsize=4096)
+def _week_path(day: int) -> str:
+    return f"weeks.{week_of(day)}"
 
 
 def _cell_update(key: CellKey, cell: Cell, part: str) -> Update:
