@@ -19,11 +19,11 @@ write and no outbox collection. The shape of a document, beside what a service a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import bson
+import msgspec
 from pymongo import ASCENDING, IndexModel, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -79,8 +79,7 @@ class Outbox(Protocol):
         """Publish what `document` has unpublished, soon; never waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One document's write: `before` (None: it is new), `after`, and the operation between them."""
 
     collection: Collection

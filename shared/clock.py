@@ -63,6 +63,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._latest_ms = 0
+        self._latest = _EPOCH
 
     @property
     def floor(self) -> datetime | None:
@@ -79,8 +80,11 @@ class Clock:
 
     def now(self) -> datetime:
         """Domain time: aware, UTC, whole milliseconds, never going back within a process."""
-        self._latest_ms = max(self._latest_ms, _now_ms() + self.offset_ms)
-        return _EPOCH + self._latest_ms * _MS
+        now_ms = _now_ms() + self.offset_ms
+        if now_ms > self._latest_ms:
+            self._latest_ms = now_ms
+            self._latest = _EPOCH + now_ms * _MS
+        return self._latest
 
     def deciding(self) -> AbstractAsyncContextManager[None]:
         """Hold the clock for a decision: around anything that reads `now` and stores what follows from it.

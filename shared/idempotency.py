@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,8 +15,7 @@ import msgspec
 MAX_KEY_LENGTH = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Idem:
+class Idem(msgspec.Struct, frozen=True):
     """One use of an idempotency key.
 
     `k` names the key within its organization, acting person, method and path; `fp` is the fingerprint of the
@@ -28,8 +26,7 @@ class Idem:
     fp: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An answer to a request, as it is sent and as it is kept.
 
     `body` holds JSON's own types alone (instants as strings), since it is stored and sent again later.
@@ -38,7 +35,7 @@ class Answer:
 
     status: int = 200
     body: dict[str, Any] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     replayed: bool = False
 
 

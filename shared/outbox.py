@@ -39,9 +39,14 @@ PAGE = 2_000
 SWEEP_S = 1.0
 GRACE_S = 2.0
 """The sweeper leaves younger work to the process that stored it."""
-MARK_S = 0.02
-"""Acknowledgements of so long are recorded together; all that waits for them is a watermark of every few seconds."""
+MARK_S = 0.1
+"""Acknowledgements of so long are recorded together, unless they are many, or an aggregate's next event waits for them.
+
+What a crash leaves unrecorded is published again; else a watermark of every few seconds is all that waits."""
+MANY_MARKS = 1_000
 BATCH = 1_000
+COLLECT_S = 0.01
+"""A lane that has sent all it had collects for so long what it sends next: who comes after a pause does not wait."""
 DEAD_LETTER = "dead-letters"
 PUBLISHED_OF = dict.fromkeys(("key", "subject", "org_id", "seq", "published", "events"), 1)
 """What the publisher needs of a document."""
@@ -97,6 +102,8 @@ class Publisher:
         self._wake = asyncio.Event()
         self._marks: dict[str, dict[int, list[_Flight]]] = {}
         self._mark_wake = asyncio.Event()
+        self._mark_now = asyncio.Event()
+        self._unmarked = 0
         self._landed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -125,6 +132,8 @@ class Publisher:
         if known is not None:
             if document["seq"] > (known.newer or known.document)["seq"]:
                 known.newer = document
+                if known.acked == known.document["seq"]:
+                    self._mark_now.set()
             return
         if len(self._flights) >= MAX_FLIGHTS or document["seq"] <= document["published"]:
             return
@@ -148,6 +157,7 @@ class Publisher:
             async with asyncio.timeout(seconds):
                 while not self._producer.away:
                     await self._sweep(grace_s=0)
+                    self._mark_now.set()
                     if not self._flights and not await self._depth():
                         return True
                     remaining = deadline - time.monotonic()
@@ -242,7 +252,8 @@ class Publisher:
     async def _send_lane(self, lane: _Lane) -> None:
         """Send a lane's flights, batch by batch, until it is empty.
 
-        Flights collect while a batch waits for the one before it to leave, so that batches grow with the load.
+        Flights collect while a batch waits for the one before it to leave, and for `COLLECT_S` where it need not, so
+        that batches grow with the load.
         """
         try:
             while lane.flights:
@@ -262,6 +273,8 @@ class Publisher:
                 lane.flights.extendleft(reversed(flights[taken:]))
                 sent = flights[:taken]
                 future.add_done_callback(lambda done, sent=sent: self._settled(sent, done))  # type: ignore[misc]
+                if not lane.flights:
+                    await asyncio.sleep(COLLECT_S)
         finally:
             lane.task = None
 
@@ -313,6 +326,9 @@ class Publisher:
         if flight.acked > flight.marked:
             self._marks.setdefault(flight.collection.name, {}).setdefault(flight.acked, []).append(flight)
             self._mark_wake.set()
+            self._unmarked += 1
+            if self._unmarked >= MANY_MARKS:
+                self._mark_now.set()
         else:
             self._forget(flight)
 
@@ -327,8 +343,11 @@ class Publisher:
     async def _mark_loop(self) -> None:
         while True:
             await self._mark_wake.wait()
-            await asyncio.sleep(MARK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._mark_now.wait(), MARK_S)
             self._mark_wake.clear()
+            self._mark_now.clear()
+            self._unmarked = 0
             marks, self._marks = self._marks, {}
             for name, by_count in marks.items():
                 await self._mark(self._by_name[name], by_count)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from services.checkins.domain.check_in import (
     NO_CHECK_IN,
     NO_GOAL,
@@ -334,7 +336,7 @@ def _created(check_in: CheckIn, caller: Caller) -> Answer:
 
 
 def _replayed(kept: Answer, caller: Caller) -> Answer:
-    return replace(_told_to(caller, kept), replayed=True)
+    return msgspec.structs.replace(_told_to(caller, kept), replayed=True)
 
 
 def _told_to(caller: Caller, answer: Answer) -> Answer:

@@ -21,7 +21,8 @@ from pymongo import UpdateOne
 from pymongo.errors import AutoReconnect
 
 from shared import events as contract
-from shared.aggregates import MAX_UNPUBLISHED, Aggregates, Duplicate, StaleWrite
+from shared import outbox
+from shared.aggregates import MAX_UNPUBLISHED, Aggregates, Change, Duplicate, StaleWrite
 from shared.clock import SystemClock
 from shared.errors import Conflict, Unavailable, Unprocessable
 from shared.idempotency import Answer, Idem
@@ -368,6 +369,43 @@ class TestThePublisher:
         log.begin(log.publisher("goals").run())
         records = await log.read("goals", 2)
         assert [json.loads(each.value)["revision"] for each in records] == [1, 2]
+
+    async def test_what_waits_for_a_record_of_acknowledgements_has_it_at_once(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "MARK_S", 3_600)
+        publisher = log.publisher("goals")
+        goals = Aggregates(log.mongo, log.database["goals"], publisher)
+        await goals.make_indexes()
+        log.begin(publisher.run())
+        pair = Pair()
+
+        def made(id_: str) -> Change:
+            return goals.new(
+                id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
+                events=[pair.goal_set(id_)],
+            )  # fmt: skip
+
+        async def recorded(count: int) -> bool:
+            return await goals.collection.count_documents({"published": {"$gt": 0}}) == count
+
+        # An aggregate's next event, though the one before it has landed.
+        first = made("1")
+        await goals.commit(first)
+        await log.read("goals", 1)
+        await eventually(lambda: publisher.acknowledged == 1)
+        assert await recorded(0)
+        await goals.commit(goals.change(first.after, now=NOW, events=[pair.goal_set("1", revision=2)]))
+        await log.read("goals", 2)
+        # Many.
+        monkeypatch.setattr(outbox, "MANY_MARKS", 2)
+        await goals.commit(made("2"))
+        await eventually(lambda: recorded(2))
+        # Whoever is to leave.
+        monkeypatch.setattr(outbox, "MANY_MARKS", 1_000)
+        await goals.commit(made("3"))
+        assert await publisher.drain(10)
+        assert await recorded(3)
 
     async def test_two_of_them_on_the_same_aggregates_never_reorder_first_occurrences(self, log: Log) -> None:
         publishers = [log.publisher("goals"), log.publisher("goals")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -132,7 +132,7 @@ class Base:
         async def attempt() -> Answer:
             kept = await aggregates.replay(idem, now)
             if kept is not None:
-                return replace(kept, replayed=True)
+                return msgspec.structs.replace(kept, replayed=True)
             try:
                 return await work()
             except Duplicate as duplicate:

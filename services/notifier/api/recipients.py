@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -146,7 +146,7 @@ class Recipients:
         _allowed(caller, person_id)
         answer = _answer(_known(await self.store.person(caller.org_id, person_id)))
         calendar = {"calendar_url": self.calendar_url(caller.org_id, person_id)}
-        return replace(answer, body={**(answer.body or {}), **calendar})
+        return msgspec.structs.replace(answer, body={**(answer.body or {}), **calendar})
 
     async def delete(self, caller: Caller, person_id: str) -> None:
         """Forget a person's contact data and choices."""
@@ -225,7 +225,7 @@ class Recipients:
             now = self.clock.now()
             kept = await self.store.replay(idem, now)
             if kept is not None:
-                return replace(kept, replayed=True)
+                return msgspec.structs.replace(kept, replayed=True)
             try:
                 await self.store.change_person(
                     caller.org_id, person_id, now, change, idem=idem, answer=answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ class Webhooks:
             now = self.clock.now()
             kept = await self.store.replay(idem, now)
             if kept is not None:
-                return replace(kept, replayed=True)
+                return msgspec.structs.replace(kept, replayed=True)
             if await self.store.count(caller.org_id) >= MAX_WEBHOOKS:
                 raise Conflict(f"An organization has at most {MAX_WEBHOOKS} webhooks.")
             made = Webhook(
@@ -187,7 +187,7 @@ class Webhooks:
             now = self.clock.now()
             kept = await self.store.replay(idem, now)
             if kept is not None:
-                return replace(kept, replayed=True)
+                return msgspec.structs.replace(kept, replayed=True)
             try:
                 after = await self.store.change(
                     caller.org_id, webhook_id, now, change, idem=idem, answer=answer, delivery=delivery
