@@ -20,6 +20,8 @@ OWNERS_CACHE = "owners-cache"
 """The intake remembers which organization goals and mentorships belong to."""
 NEW_SUBJECTS = "new-subjects"
 """Whose first event comes is taken for new and inserted; has it come before, the batch begins again with a look."""
+READ_AS_SENT = "read-as-sent"
+"""A record with just the headers that we send, in our order, is read by a short way."""
 FOLD_ONCE = "fold-once"
 """Each document of a batch is written once, whatever number of its events there are."""
 PARALLEL_PARTITIONS = "parallel-partitions"
@@ -37,6 +39,7 @@ ALL = frozenset(
         REPLICA_CACHE,
         OWNERS_CACHE,
         NEW_SUBJECTS,
+        READ_AS_SENT,
         FOLD_ONCE,
         PARALLEL_PARTITIONS,
         RAW_COMMANDS,

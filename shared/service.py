@@ -254,6 +254,8 @@ def serve(service: str, build: Callable[[], FastAPI], settings: Settings, port: 
             log_config=None,
             access_log=False,
             server_header=False,
+            # Nothing here asks for the client's address or scheme.
+            proxy_headers=False,
             lifespan="on",
             timeout_graceful_shutdown=5,
         )

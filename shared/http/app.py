@@ -267,26 +267,20 @@ class _Application(FastAPI):
     thin: Mapping[str, ThinRoute]
     watch: _Watch
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """What answers a request: a thin route where one is surely right, else the framework."""
-        ordinary = super().build_middleware_stack()
-        watch, routes = self.watch, self.thin
-
-        async def first(scope: Scope, receive: Receive, send: Send) -> None:
-            thin = None
-            if scope["type"] == "http" and scope["method"] == "POST" and not scope["query_string"]:
-                thin = routes.get(scope["path"])
-            if thin is None:
-                await ordinary(scope, receive, send)
-                return
-            begun = time.perf_counter()
-            taken, receive = await thin.take(scope, receive)
-            if taken is None:
-                await ordinary(scope, receive, send)
-            else:
-                await watch.over(partial(thin.answer, taken), scope, receive, send, begun)
-
-        return first if routes else ordinary
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request: by a thin route where one is surely right, else by the framework."""
+        thin = None
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope["query_string"]:
+            thin = self.thin.get(scope["path"])
+        if thin is None:
+            await super().__call__(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        taken, receive = await thin.take(scope, receive)
+        if taken is None:
+            await super().__call__(scope, receive, send)
+        else:
+            await self.watch.over(partial(thin.answer, taken), scope, receive, send, begun)
 
 
 def _template(scope: Scope) -> str:

@@ -1,7 +1,8 @@
 """`python -m tests.bench [ROW ...] [--quick] [--levers]`: measures, prints the table, and writes `bench.json`.
 
 Engines of its own are started and stopped. Rows are those of `tests.bench.rows`; without any, all are measured.
-`--quick` measures little of each and takes under three minutes: it shows what is broken, not what is fast.
+`--quick` measures little of each and takes under three minutes: it shows what is broken, not what is fast. `levers`, in
+place of a row, measures them alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from shared import levers
 from tests.bench import end_to_end, others, writes
 from tests.bench.ground import Failed, Ground, median, ratios
 from tests.bench.projections import QUIX_PYTHON, Projections, Sizes, growth
-from tests.bench.rows import ROWS, lines
+from tests.bench.rows import ROWS, lines, number
 from tests.support.engines import embedded
 
 CACHE_GB = 4.0
@@ -35,14 +36,16 @@ BENCH_JSON = Path("bench.json")
 LOCK = Path("requirements-bench.lock")
 PROJECTIONS = ("P1", "P2", "P3", "P4", "P5", "P6", "P9", "two processes")
 OF_PROJECTIONS = (
+    levers.READ_AS_SENT,
     levers.NEW_SUBJECTS,
     levers.OWNERS_CACHE,
     levers.RAW_COMMANDS,
     levers.PARALLEL_PARTITIONS,
     levers.FROZEN_COLLECTOR,
-    levers.FOLD_ONCE,
 )
 OF_WRITES = (levers.GROUP_COMMIT, levers.THIN_ROUTES, levers.REPLICA_CACHE, levers.RECORD_BATCHES)
+LEVERS = "levers"
+"""In place of a row: the levers alone."""
 Results = dict[str, dict[str, Any]]
 
 
@@ -140,16 +143,31 @@ class Bench:
         return found
 
     async def levers(self) -> dict[str, Any]:
-        """What each lever gives: the rate with all on over that with it off."""
+        """What each lever gives: the rate with all on over that with it off; one that fails says so."""
+        projected: dict[str, Any] = {}
+        written: dict[str, Any] = {}
         on = Projections(self._ground, Sizes(2_000, 0, 0, 1))
-        await on.publish()
-        told: dict[str, Any] = {"projection": await on.levers(OF_PROJECTIONS)}
-        whole = await writes.rate(self._ground, without="")
-        told["writes"] = {}
+        # Without it each event is some seven round trips: a batch of thousands would outlast its transaction.
+        few = Projections(self._ground, Sizes(100, 0, 0, 1))
+        for projections, names, batch in ((on, OF_PROJECTIONS, 2_000), (few, (levers.FOLD_ONCE,), 200)):
+            await projections.publish()
+            whole = await projections.ours(batch)
+            for name in names:
+                await self._lever(projected, name, projections.lever(name, whole, batch=batch))
+        rates = await writes.rate(self._ground, without="")
         for name in OF_WRITES:
-            off = await writes.rate(self._ground, without=name)
-            told["writes"][name] = {"gain": median(ratios(whole, off))}
-        return told
+            await self._lever(written, name, self._of_writes(name, rates))
+        return {"projection": projected, "writes": written}
+
+    async def _of_writes(self, name: str, rates: list[float]) -> dict[str, float]:
+        return {"gain": median(ratios(rates, await writes.rate(self._ground, without=name)))}
+
+    async def _lever(self, into: dict[str, Any], name: str, measuring: Awaitable[dict[str, Any]]) -> None:
+        try:
+            into[name] = await measuring
+        except (Failed, TimeoutError, OSError) as error:
+            into[name] = {"skipped": f"failed: {str(error).splitlines()[0]}"}
+        self._say(f"without {name}: {into[name]}")
 
     async def _try(
         self, keys: tuple[str, ...], measure: Callable[[], Awaitable[dict[str, Any]]], *, force: bool = False
@@ -208,16 +226,30 @@ async def measured(
             return bench.results
 
 
+def _levers_table(told: dict[str, Any]) -> Table:
+    """What each lever gives: rates, and where it was measured CPU of the process, as ratios above 1 where it helps."""
+    table = Table(title="Levers: with it, over without")
+    for heading in ("lever", "measured on", "rate", "CPU saved"):
+        table.add_column(heading)
+    for on, found in told.items():
+        for name, gains in found.items():
+            told_of = [number(gains[each]) if each in gains else "" for each in ("gain", "cpu_gain")]
+            table.add_row(name, on, *(told_of if "gain" in gains else (gains["skipped"], "")))
+    return table
+
+
 def main() -> None:
     """Parse the arguments, measure, print, and write."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.key for row in ROWS))
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help=", ".join([*(row.key for row in ROWS), LEVERS])
+    )
     parser.add_argument("--quick", action="store_true", help="little of each, in under 3 minutes")
     parser.add_argument("--repetitions", type=int, help="of each pair; by default 5, and 1 of the quick ones")
     parser.add_argument("--levers", action="store_true", help="measure each lever switched off, too")
     asked = parser.parse_args()
     known = {row.key for row in ROWS}
-    if unknown := set(asked.rows) - known:
+    if unknown := set(asked.rows) - known - {LEVERS}:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     console = Console(width=max(120, Console().width))
     if not asked.quick and (why := install_peers()):
@@ -228,7 +260,7 @@ def main() -> None:
             set(asked.rows) or known,
             quick=asked.quick,
             repetitions=asked.repetitions or (1 if asked.quick else 5),
-            with_levers=asked.levers,
+            with_levers=asked.levers or LEVERS in asked.rows,
             console=console,
         )
     )
@@ -237,7 +269,10 @@ def main() -> None:
         table.add_column(heading)
     for cells in lines(results):
         table.add_row(*cells)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    if "levers" in results:
+        console.print(_levers_table(results["levers"]))
     kept = json.loads(BENCH_JSON.read_text()) if asked.rows and BENCH_JSON.is_file() else {}
     BENCH_JSON.write_text(json.dumps(kept | results, indent=2) + "\n")
 
