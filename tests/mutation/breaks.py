@@ -251,8 +251,8 @@ BREAKS = (
     Break(
         "a lapse is counted twice",
         "services/metrics/domain/diary.py",
-        '        return [Weight("lapsed", day, 1)]',
-        '        return [Weight("lapsed", day, 2)]',
+        '    return (Weight("lapsed", day, 1),)',
+        '    return (Weight("lapsed", day, 2),)',
     ),
     # Rule 9
     Break(

@@ -113,7 +113,9 @@ def _of_logged(
 
 @lru_cache(maxsize=4096)
 def _of_another(day: int, name: str) -> Sequence[Weight]:
-    return (Weight("acknowledged" if name == "CheckInAcknowledged" else "lapsed", day, 1),)
+    if name == "CheckInAcknowledged":
+        return (Weight("acknowledged", day, 1),)
+    return (Weight("lapsed", day, 1),)
 
 
 def engages(entry: Entry) -> bool:
