@@ -207,21 +207,13 @@ def _decode_as_sent(headers: Any, key: bytes | None, value: Any, topic: str) -> 
     asked beforehand; what does not fit raises.
     """
     try:
-        first, second, type_, fourth, fifth, *own = headers
-        (
-            (name_1, id_),
-            (name_2, subject_),
-            (name_3, time_),
-            (name_4, key_),
-            (name_5, traceparent),
-            (name_6, sequence),
-            (name_7, org_id_),
-        ) = own
-        sent = _AS_SENT[type_]
+        sent = _AS_SENT[headers[2]]
+        names, contents = zip(*headers[5:], strict=True)
+        id_, subject_, time_, key_, traceparent, sequence, org_id_ = contents
         if (
             sent.topic != topic
-            or (name_1, name_2, name_3, name_4, name_5, name_6, name_7) != _NAMES
-            or (first, second, type_, fourth, fifth) != sent.same
+            or headers[:5] != sent.same
+            or names != _NAMES
             or key != key_
             or not (len(sequence) == 10 and sequence.isdigit())
             or not (id_ and traceparent)
@@ -242,7 +234,7 @@ def _decode_as_sent(headers: Any, key: bytes | None, value: Any, topic: str) -> 
             sent.name, id_.decode(), subject, org_id, number, _time(time_.decode()), text,
             traceparent.decode(), data, True,
         )  # fmt: skip
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, BadRecord):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, BadRecord):
         # Whatever is wrong with it, the close look says it.
         return None
 

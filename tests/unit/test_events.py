@@ -218,6 +218,11 @@ class TestReadingWhatIsAsWeSendIt:
         assert way is not None
         assert way == codec._decode_any(sent.headers, sent.key, sent.value, sent.topic)
 
+    def test_headers_that_can_be_read_but_once_are_read_whole(self) -> None:
+        sent = record(PAIR.started())
+        for headers in (sent.headers, [*sent.headers, ("more", b"of it")]):
+            assert contract.decode(iter(headers), sent.key, sent.value, sent.topic) == decode(sent)
+
     def test_every_type_but_two_has_a_short_way(self) -> None:
         assert {sent.name for sent in codec._AS_SENT.values()} == contract.TYPES.keys() - {
             "PersonErased",
