@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -123,13 +123,14 @@ class Producer:
         return len(await producer.partitions_for(topic))
 
     async def send_batch(
-        self, topic: str, partition: int, records: Sequence[Outgoing]
+        self, topic: str, partition: int, records: Iterable[Outgoing]
     ) -> tuple[asyncio.Future[RecordMetadata], int]:
         """Hand over as many of `records`, from the first, as go in one batch, in their order; and how many those are.
 
         What `send` does record by record, at a quarter of its cost; their `topic` and `partition` are not looked at.
-        Waits until the batch before it, of this partition, has left. The future is done when all replicas in sync
-        have all of it, or failed for all of it.
+        Of an iterator no more is taken than goes in, and one. Waits until the batch before it, of this partition, has
+        left. The future is done when all replicas in sync have all of it, or failed for all of it: they keep a batch
+        whole or not at all.
 
         Raises:
             KafkaError, TimeoutError: the client cannot take it now. Nothing was sent.

@@ -1,9 +1,9 @@
 """The publisher: what aggregates have stored and not yet published goes to Kafka, in order, for certain.
 
-Delivery: at least once. Per aggregate one flight at a time in this process, one event after the other, each sent
-only when the one before is acknowledged; `published` advances over that contiguous prefix alone. Two processes
-that publish the same aggregate can duplicate, never reorder first occurrences, never lose. Idempotency key: the
-event's `ce_id` (and subject and sequence), stored with it.
+Delivery: at least once. Per aggregate one flight at a time in this process: its next events, in order, as many as go in
+one batch, which Kafka keeps whole or not at all. What follows is sent only when they are acknowledged, and `published`
+advances over that contiguous prefix alone. Two processes that publish the same aggregate can duplicate, never reorder
+first occurrences, never lose. Idempotency key: the event's `ce_id` (and subject and sequence), stored with it.
 
 On failure the aggregate stays marked by `outbox_at`, and the sweeper comes back for it. Many aggregates are in
 flight at once; acknowledgements are written back in groups.
@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +36,9 @@ from shared.mongo import Collection, Doc
 log = structlog.get_logger(__name__)
 
 MAX_FLIGHTS = 10_000
-PAGE = 2_000
+MAX_EVENTS = 30_000
+"""Of what a crash left, or a new cluster lacks: no more is read while so many events are in memory, some 2 KB each."""
+PAGE = 500
 SWEEP_S = 1.0
 GRACE_S = 2.0
 """The sweeper leaves younger work to the process that stored it."""
@@ -45,8 +48,9 @@ MARK_S = 0.1
 What a crash leaves unrecorded is published again; else a watermark of every few seconds is all that waits."""
 MANY_MARKS = 1_000
 BATCH = 1_000
-COLLECT_S = 0.01
-"""A lane that has sent all it had collects for so long what it sends next: who comes after a pause does not wait."""
+COLLECT_S = 0.025
+"""Lanes that have sent all they had collect for so long what they send next, and send it together, which is one request
+to a broker. Who comes after a pause does not wait."""
 DEAD_LETTER = "dead-letters"
 PUBLISHED_OF = dict.fromkeys(("key", "subject", "org_id", "seq", "published", "events"), 1)
 """What the publisher needs of a document."""
@@ -58,9 +62,13 @@ class _Flight:
     document: Doc
     acked: int
     """Events acknowledged by Kafka, from the first."""
+    sent: int
+    """Events handed over to be sent, from the first; those after `acked` are in the air."""
     marked: int
     """Events known to be recorded as published."""
     id: tuple[str, str]
+    weight: int
+    """Events in memory."""
     newer: Doc | None = None
 
 
@@ -97,6 +105,7 @@ class Publisher:
         self._prefix = topic_prefix
         self._cluster = cluster
         self._flights: dict[tuple[str, str], _Flight] = {}
+        self._weight = 0
         self._queue: deque[_Flight] = deque()
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._wake = asyncio.Event()
@@ -104,6 +113,7 @@ class Publisher:
         self._mark_wake = asyncio.Event()
         self._mark_now = asyncio.Event()
         self._unmarked = 0
+        self._collected: asyncio.Event | None = None
         self._landed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -135,10 +145,12 @@ class Publisher:
                 if known.acked == known.document["seq"]:
                     self._mark_now.set()
             return
-        if len(self._flights) >= MAX_FLIGHTS or document["seq"] <= document["published"]:
+        published: int = document["published"]
+        if len(self._flights) >= MAX_FLIGHTS or document["seq"] <= published:
             return
-        flight = _Flight(collection, document, document["published"], document["published"], id_)
+        flight = _Flight(collection, document, published, published, published, id_, len(document["events"]))
         self._flights[id_] = flight
+        self._weight += flight.weight
         self._idle.clear()
         self._queue.append(flight)
         self._wake.set()
@@ -221,7 +233,7 @@ class Publisher:
                     await self._wake.wait()
                     continue
                 flight = self._queue.popleft()
-                topic = self._prefix + contract.TOPICS[self._next_event(flight)["topic"]]
+                topic = self._prefix + contract.TOPICS[_next_event(flight)["topic"]]
                 try:
                     count = counts.get(topic) or await self._producer.partitions(topic)
                 except (KafkaError, TimeoutError, OSError) as error:
@@ -237,7 +249,7 @@ class Publisher:
 
     def _join(self, flight: _Flight, topic: str, count: int) -> None:
         """Put a flight in the lane of its partition, whose task sends what is in it."""
-        event = self._next_event(flight)
+        event = _next_event(flight)
         key = event["key"] if event["topic"] == DEAD_LETTER else flight.document["key"]
         if isinstance(key, bytes):
             key = key.decode("latin-1")
@@ -252,38 +264,43 @@ class Publisher:
     async def _send_lane(self, lane: _Lane) -> None:
         """Send a lane's flights, batch by batch, until it is empty.
 
-        Flights collect while a batch waits for the one before it to leave, and for `COLLECT_S` where it need not, so
+        Flights collect while a batch waits for the one before it to leave, and up to `COLLECT_S` where it need not, so
         that batches grow with the load.
         """
         try:
             while lane.flights:
-                flights = [lane.flights.popleft() for _ in range(min(len(lane.flights), BATCH))]
                 try:
-                    records = [
-                        outgoing(flight.document, self._next_event(flight), self._prefix)
-                        for flight in flights
-                    ]
-                    future, taken = await self._send(lane, records)
+                    future, taken = await self._send(lane, self._waiting_in(lane))
                 except (KafkaError, TimeoutError, OSError) as error:
-                    lane.flights.extendleft(reversed(flights))
                     self._queue.extend(lane.flights)
                     lane.flights.clear()
                     await self._given_up(error)
                     continue  # others may have joined meanwhile
-                lane.flights.extendleft(reversed(flights[taken:]))
-                sent = flights[:taken]
+                sent = _depart(lane, taken)
                 future.add_done_callback(lambda done, sent=sent: self._settled(sent, done))  # type: ignore[misc]
                 if not lane.flights:
-                    await asyncio.sleep(COLLECT_S)
+                    await self._collect()
         finally:
             lane.task = None
 
+    async def _collect(self) -> None:
+        """Wait until what has been collected is to be sent: `COLLECT_S` after the first of all lanes began to wait."""
+        if self._collected is None:
+            self._collected = asyncio.Event()
+            asyncio.get_running_loop().call_later(COLLECT_S, self._collected_now)
+        await self._collected.wait()
+
+    def _collected_now(self) -> None:
+        assert self._collected is not None  # noqa: S101 - narrows; whoever set the timer made it
+        self._collected.set()
+        self._collected = None
+
     async def _send(
-        self, lane: _Lane, records: Sequence[Outgoing]
+        self, lane: _Lane, records: Iterator[Outgoing]
     ) -> tuple[asyncio.Future[RecordMetadata], int]:
         if levers.on(levers.RECORD_BATCHES):
             return await self._producer.send_batch(lane.topic, lane.partition, records)
-        return await self._producer.send(records[0]), 1
+        return await self._producer.send(next(records)), 1
 
     async def _given_up(self, error: Exception) -> None:
         """Leave what waits behind a failure to the sweeper; it is marked in the store."""
@@ -293,10 +310,11 @@ class Publisher:
             self._land(self._queue.popleft())
         await asyncio.sleep(0.2)
 
-    @staticmethod
-    def _next_event(flight: _Flight) -> Doc:
-        event: Doc = flight.document["events"][flight.acked]
-        return event
+    def _waiting_in(self, lane: _Lane) -> Iterator[Outgoing]:
+        """The records of what waits in a lane, each made when it is asked for; as it stands at this moment."""
+        for flight in tuple(itertools.islice(lane.flights, BATCH)):
+            for event in _next_events(flight):
+                yield outgoing(flight.document, event, self._prefix)
 
     def _settled(self, sent: Sequence[_Flight], done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:
@@ -306,13 +324,14 @@ class Publisher:
             for flight in sent:
                 self._land(flight)
             return
-        telemetry.PUBLISHED.labels(self._next_event(sent[0])["topic"]).inc(len(sent))
-        self.acknowledged += len(sent)
+        count = sum(flight.sent - flight.acked for flight in sent)
+        telemetry.PUBLISHED.labels(_next_event(sent[0])["topic"]).inc(count)
+        self.acknowledged += count
         for flight in sent:
             self._acked(flight)
 
     def _acked(self, flight: _Flight) -> None:
-        flight.acked += 1
+        flight.acked = flight.sent
         if flight.newer is not None:
             flight.document, flight.newer = flight.newer, None
         if flight.acked < flight.document["seq"]:
@@ -333,7 +352,8 @@ class Publisher:
             self._forget(flight)
 
     def _forget(self, flight: _Flight) -> None:
-        self._flights.pop(flight.id, None)
+        if self._flights.pop(flight.id, None) is not None:
+            self._weight -= flight.weight
         self._landed.set()
         if not self._flights:
             self._idle.set()
@@ -427,7 +447,7 @@ class Publisher:
             found = found.sort([("outbox_at", 1)]).batch_size(PAGE)
             try:
                 while page := await found.to_list(PAGE):
-                    while len(self._flights) > MAX_FLIGHTS - PAGE:
+                    while len(self._flights) > MAX_FLIGHTS - PAGE or self._weight > MAX_EVENTS:
                         if self._producer.away:
                             return
                         self._landed.clear()
@@ -448,6 +468,32 @@ class Publisher:
 
 
 DEAD_LETTERS_COLLECTION = "dead_letters"
+
+
+def _next_event(flight: _Flight) -> Doc:
+    event: Doc = flight.document["events"][flight.acked]
+    return event
+
+
+def _next_events(flight: _Flight) -> Sequence[Doc]:
+    """What a flight is to send next: all that follows to the same topic, and so, by its key, to the same partition."""
+    events: Sequence[Doc] = flight.document["events"]
+    topic, end = events[flight.acked]["topic"], flight.acked + 1
+    while end < len(events) and events[end]["topic"] == topic:
+        end += 1
+    return events[flight.acked : end]
+
+
+def _depart(lane: _Lane, taken: int) -> list[_Flight]:
+    """Take from a lane the flights that the first `taken` of its records belong to."""
+    departed = []
+    while taken:
+        flight = lane.flights.popleft()
+        count = min(len(_next_events(flight)), taken)
+        flight.sent = flight.acked + count
+        taken -= count
+        departed.append(flight)
+    return departed
 
 
 def outgoing(document: Doc, event: Doc, prefix: str) -> Outgoing:

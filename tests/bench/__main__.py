@@ -73,7 +73,7 @@ class Bench:
         await self._try(
             ("N1",),
             lambda: others.relay(
-                self._ground, events=20_000 if quick else 60_000, repetitions=self._repetitions
+                self._ground, events=20_000 if quick else 200_000, repetitions=self._repetitions
             ),
         )
         await self._try(

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.events.topics import TOPICS
 from tests.bench.ground import Ground, Place, median, ratios
 
 Run = dict[str, Any]
+EVENTS_A_GOAL = 20
 
 
 async def relay(ground: Ground, *, events: int, repetitions: int) -> dict[str, Any]:
-    """N1: the publisher over stored events, beside a bare producer of the same records."""
+    """N1: the publisher over stored events, beside a bare producer of the same records.
+
+    Goals of `EVENTS_A_GOAL`, as a new cluster is filled with; and a third as many check-ins, of one event each, as a
+    crash leaves them (`single_ratio`).
+    """
     data = Place.new()
     await ground.topics(data)
-    ours: list[Run] = []
-    bare: list[Run] = []
+    ours: dict[int, list[Run]] = {EVENTS_A_GOAL: [], 1: []}
+    bare: dict[int, list[Run]] = {EVENTS_A_GOAL: [], 1: []}
     for _ in range(repetitions):
-        for module, found in (("relay", ours), ("peers.bare_producer", bare)):
-            place = Place(data.topic_prefix, Place.new().database_prefix)
-            env = {
-                "PEER_KAFKA": ground.kafka,
-                "PEER_MONGO": ground.mongo,
-                "PEER_DATABASE": f"{place.database_prefix}relay",
-                "PEER_TOPIC_PREFIX": data.topic_prefix,
-                "PEER_TOPIC": f"{data.topic_prefix}onbelay.checkins.v1",
-            }
-            found.append(await ground.run(module, env=env, events=events))
-            await ground.clean(place)
+        for each in ours:
+            for module, found in (("relay", ours), ("peers.bare_producer", bare)):
+                place = Place(data.topic_prefix, Place.new().database_prefix)
+                env = {
+                    "PEER_KAFKA": ground.kafka,
+                    "PEER_MONGO": ground.mongo,
+                    "PEER_DATABASE": f"{place.database_prefix}relay",
+                    "PEER_TOPIC_PREFIX": data.topic_prefix,
+                    "PEER_TOPIC": data.topic_prefix + TOPICS["goals" if each > 1 else "checkins"],
+                }
+                count = events if each > 1 else events // 3
+                found[each].append(await ground.run(module, env=env, events=count, each=each))
+                await ground.clean(place)
+    many, single = (_relayed(ours[each], bare[each]) for each in ours)
+    return {**many, **{f"single_{name}": value for name, value in single.items()}}
+
+
+def _relayed(ours: list[Run], bare: list[Run]) -> dict[str, Any]:
     runs = ratios([each["rate"] for each in ours], [each["rate"] for each in bare])
     return {
         "ratio": median(runs),

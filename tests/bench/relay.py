@@ -8,7 +8,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared import events as contract
 from shared.aggregates import Aggregates, Change
+from shared.ids import uuid7
 from shared.kafka import Producer
 from shared.mongo import Collection, Doc, Mongo
 from shared.outbox import Publisher
@@ -25,27 +27,63 @@ class _Nobody:
         """Leave it."""
 
 
-def stored(mongo: Mongo, collection: Collection, events: int) -> list[Doc]:
-    """Documents of check-ins with an unpublished event each, as the checkins service stores them."""
+def stored(mongo: Mongo, collection: Collection, events: int, each: int) -> list[Doc]:
+    """Documents with unpublished events, as the services store them: goals of `each`, or check-ins of one."""
     aggregates = Aggregates(mongo, collection, _Nobody())
     pairs = [Pair(mentor_id=f"mentor-{n}", mentee_id=f"mentee-{n}") for n in range(500)]
     left = datetime.now(UTC) - timedelta(minutes=1)
+    made = (
+        (_goal if each > 1 else _check_in)(aggregates, pairs[n % len(pairs)], each)
+        for n in range(events // each)
+    )
+    return [{**change.after, "outbox_at": left} for change in made]
 
-    def change(n: int) -> Change:
-        pair = pairs[n % len(pairs)]
-        event = pair.logged(goal_id=pair.mentorship_id, confidence=7, realistic=True, attainable=True)
-        id_ = event.checkin_id
-        return aggregates.new(
-            id=id_,
-            org_id=pair.org_id,
-            key=pair.mentorship_id,
-            subject=f"checkin/{id_}",
-            now=NOW,
-            events=[event],
-            fields={"note": "Two of the seven papers are read; the third is harder than it looked."},
-        )
 
-    return [{**change(n).after, "outbox_at": left} for n in range(events)]
+def _check_in(aggregates: Aggregates, pair: Pair, _: int) -> Change:
+    event = pair.logged(goal_id=pair.mentorship_id, confidence=7, realistic=True, attainable=True)
+    note = "Two of the seven papers are read; the third is harder than it looked."
+    return _new(aggregates, pair, "checkin", event.checkin_id, [event], {"note": note})
+
+
+def _goal(aggregates: Aggregates, pair: Pair, each: int) -> Change:
+    """A goal that is set, and then changed, or not, by one proposal after the other."""
+    goal = pair.goal_set()
+    told = {name: getattr(goal, name) for name in goal.__struct_fields__}
+    by_both = [pair.mentee_id, pair.mentor_id]
+    events: list[contract.Event] = [goal]
+    while len(events) < each:
+        revision = len(events)
+        proposal = {**pair.common, "goal_id": goal.goal_id, "proposal_id": uuid7()}
+        events.append(
+            contract.RevisionProposed(
+                **proposal, revision=revision, proposed_by=pair.mentee_id, waits_for=pair.mentor_id,
+                eased=True, proposed_at=NOW,
+            )
+        )  # fmt: skip
+        if revision % 4 == 1:
+            events.append(contract.RevisionDeclined(**proposal, declined_by=pair.mentor_id, declined_at=NOW))
+        else:
+            events.append(
+                contract.GoalRevised(
+                    **{**told, "revision": revision, "proposal_id": proposal["proposal_id"]},
+                    changed=["deadline"], eased=True, revised_by=pair.mentee_id, agreed_by=by_both,
+                )
+            )  # fmt: skip
+    return _new(aggregates, pair, "goal", goal.goal_id, events[:each], {"title": goal.title})
+
+
+def _new(
+    aggregates: Aggregates, pair: Pair, kind: str, id_: str, events: list[contract.Event], fields: Doc
+) -> Change:
+    return aggregates.new(
+        id=id_,
+        org_id=pair.org_id,
+        key=pair.mentorship_id,
+        subject=f"{kind}/{id_}",
+        now=NOW,
+        events=events,
+        fields=fields,
+    )
 
 
 async def main(asked: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +91,7 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
     mongo = Mongo.connect(os.environ["PEER_MONGO"])
     collection = mongo.database(os.environ["PEER_DATABASE"])["stored"]
     await Aggregates(mongo, collection, _Nobody()).make_indexes()
-    documents = stored(mongo, collection, asked["events"])
+    documents = stored(mongo, collection, asked["events"], asked["each"])
     for start in range(0, len(documents), 5_000):
         await collection.insert_many(documents[start : start + 5_000])
     documents.clear()

@@ -85,7 +85,7 @@ ROWS = (
         "N1",
         "relay of stored events / a bare pipelined producer",
         (_at_least("ratio", 0.85),),
-        ("rate", "acked_ratio"),
+        ("rate", "single_ratio"),
     ),
     Row(
         "R1",

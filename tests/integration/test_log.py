@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY
 from pymongo import UpdateOne
 from pymongo.errors import AutoReconnect
@@ -356,6 +357,43 @@ class TestAnAggregate:
             goals.change(change.after, now=NOW, fields={"words": "x" * 256 * 1024})
 
 
+def _batches_of(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What `producer` sends from now on: each batch's topic and how many records went in it."""
+    sent: list[tuple[str, int]] = []
+    send_batch = producer.send_batch
+
+    async def watched(topic: str, partition: int, records: Iterable[Outgoing]) -> Any:
+        future, taken = await send_batch(topic, partition, records)
+        sent.append((topic.rsplit(".", 2)[-2], taken))
+        return future, taken
+
+    monkeypatch.setattr(producer, "send_batch", watched)
+    return sent
+
+
+async def left_behind(log: Log, id_: str, titles: Sequence[str], pair: Pair | None = None) -> None:
+    """A goal with an event for each title, which nobody has published; since long enough for the sweeper."""
+    pair = pair or Pair()
+    goals = Aggregates(log.mongo, log.database["goals"], log.publisher(), max_bytes=4_000_000)
+    events = [
+        pair.goal_set(id_, revision=number, title=title) for number, title in enumerate(titles, start=1)
+    ]
+    change = goals.new(
+        id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW, events=events
+    )
+    await goals.collection.insert_one({**change.after, "outbox_at": datetime.now(UTC) - timedelta(minutes=1)})
+
+
+async def published(log: Log, id_: str, count: int, collection: str = "goals") -> None:
+    """Wait until so many events of an aggregate are recorded as published, and nothing of it waits."""
+
+    async def recorded() -> bool:
+        found = await log.database[collection].find_one({"_id": id_})
+        return found is not None and found["published"] == count and "outbox_at" not in found
+
+    await eventually(recorded, seconds=20)
+
+
 class TestThePublisher:
     async def test_the_sweeper_publishes_what_a_crash_left(self, log: Log) -> None:
         idle = log.publisher("goals")
@@ -369,6 +407,150 @@ class TestThePublisher:
         log.begin(log.publisher("goals").run())
         records = await log.read("goals", 2)
         assert [json.loads(each.value)["revision"] for each in records] == [1, 2]
+
+    async def test_all_that_an_aggregate_has_goes_in_one_flight(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        batches = _batches_of(log.producer, monkeypatch)
+        await left_behind(log, "1", [f"revision {number}" for number in range(1, 41)])
+        publisher = log.publisher("goals")
+        log.begin(publisher.run())
+        await published(log, "1", 40)
+        assert publisher.acknowledged == publisher.published == 40
+        assert batches == [("goals", 40)]
+        records = await log.read("goals", 40)
+        assert [int(dict(each.headers)["ce_sequence"]) for each in records] == list(range(1, 41))
+
+    async def test_what_one_batch_cannot_hold_follows_in_its_order(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        batches = _batches_of(log.producer, monkeypatch)
+        titles = [f"{number} {'x' * 20_000}" for number in range(1, 41)]
+        others = ["2", "3"]
+        await left_behind(log, "1", titles)
+        for other in others:
+            await left_behind(log, other, titles[:5], Pair())
+        publisher = log.publisher("goals")
+        log.begin(publisher.run())
+        for id_, count in (("1", 40), ("2", 5), ("3", 5)):
+            await published(log, id_, count)
+        assert max(count for _, count in batches) < 40
+        assert sum(count for _, count in batches) == publisher.published == 50
+        sequences: dict[bytes, list[int]] = {}
+        for each in await log.read("goals", 50):
+            headers = dict(each.headers)
+            sequences.setdefault(headers["ce_subject"], []).append(int(headers["ce_sequence"]))
+        assert sequences == {
+            b"goal/1": list(range(1, 41)), b"goal/2": list(range(1, 6)), b"goal/3": list(range(1, 6))
+        }  # fmt: skip
+
+    async def test_an_aggregates_events_of_several_topics_go_to_theirs(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        batches = _batches_of(log.producer, monkeypatch)
+        pair = Pair()
+        store = Aggregates(log.mongo, log.database["checkins"], log.publisher())
+        asked = contract.HelpRequested(
+            **pair.common, checkin_id="1", author_id=pair.mentee_id, route_to=pair.mentor_id, sensitive=False
+        )
+        taken = contract.CheckInAcknowledged(
+            **pair.common, checkin_id="1", acknowledged_by=pair.mentor_id, acknowledged_at=NOW
+        )
+        change = store.new(
+            id="1", org_id=pair.org_id, key=pair.mentorship_id, subject="checkin/1", now=NOW,
+            events=[pair.logged("1"), asked, taken, taken],
+        )  # fmt: skip
+        await store.commit(change)
+        publisher = log.publisher("checkins")
+        log.begin(publisher.run())
+        await published(log, "1", 4, "checkins")
+        assert batches == [("checkins", 1), ("support", 1), ("checkins", 2)]
+        assert publisher.published == 4
+
+    async def test_of_a_batch_that_fails_nothing_counts_as_published(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send_batch = log.producer.send_batch
+        failed = asyncio.Event()
+
+        async def failing(topic: str, partition: int, records: Iterable[Outgoing]) -> Any:
+            monkeypatch.setattr(log.producer, "send_batch", send_batch)
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            future.set_exception(KafkaError("refused"))
+            future.add_done_callback(lambda _: failed.set())
+            return future, len(list(records))
+
+        monkeypatch.setattr(log.producer, "send_batch", failing)
+        publisher = log.publisher("goals")
+        store = Aggregates(log.mongo, log.database["goals"], publisher)
+        log.begin(publisher.run())
+        pair = Pair()
+        change = store.new(
+            id="1", org_id="org-1", key=pair.mentorship_id, subject="goal/1", now=NOW,
+            events=[pair.goal_set("1"), pair.goal_set("1", revision=2)],
+        )  # fmt: skip
+        await store.commit(change)
+        await failed.wait()
+        assert publisher.acknowledged == publisher.published == 0
+        found = await store.find("org-1", "1")
+        assert found is not None
+        assert found["published"] == 0
+        assert "outbox_at" in found
+        # The sweeper, in time.
+        await published(log, "1", 2)
+        assert publisher.published == 2
+        records = await log.read("goals", 2)
+        assert [json.loads(each.value)["revision"] for each in records] == [1, 2]
+
+    async def test_what_is_read_to_be_published_is_bounded_by_its_events(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "PAGE", 4)
+        monkeypatch.setattr(outbox, "MAX_EVENTS", 50)
+        for number in range(40):
+            await left_behind(log, str(number), ["one"] * 20, Pair())
+        publisher = log.publisher("goals")
+        kick, weights = publisher.kick, []
+
+        def kicking(collection: Any, document: Any) -> None:
+            kick(collection, document)
+            weights.append(sum(len(each.document["events"]) for each in publisher._flights.values()))
+
+        monkeypatch.setattr(publisher, "kick", kicking)
+        log.begin(publisher.run())
+        for number in range(40):
+            await published(log, str(number), 20)
+        # Up to the bound, and one page more.
+        assert max(weights) <= 50 + 4 * 20
+        assert publisher._weight == 0
+
+    async def test_who_comes_after_a_pause_does_not_wait_for_others(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "COLLECT_S", 3_600)
+        publisher = log.publisher("goals")
+        goals = Aggregates(log.mongo, log.database["goals"], publisher)
+        log.begin(publisher.run())
+        pair = Pair()
+
+        async def commit(id_: str) -> None:
+            change = goals.new(
+                id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
+                events=[pair.goal_set(id_)],
+            )  # fmt: skip
+            await goals.commit(change)
+
+        await commit("1")
+        await eventually(lambda: publisher.acknowledged == 1)
+        # Who comes right behind is collected.
+        await commit("2")
+        await commit("3")
+        await eventually(lambda: sum(len(lane.flights) for lane in publisher._lanes.values()) == 2)
+        assert publisher.acknowledged == 1
+        batches = _batches_of(log.producer, monkeypatch)
+        publisher._collected_now()
+        await eventually(lambda: publisher.acknowledged == 3)
+        assert batches == [("goals", 2)]
 
     async def test_what_waits_for_a_record_of_acknowledgements_has_it_at_once(
         self, log: Log, monkeypatch: pytest.MonkeyPatch

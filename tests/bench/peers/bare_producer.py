@@ -18,8 +18,9 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
     """Send `events` records, each by `send`, and wait for all acknowledgements."""
     mongo = Mongo.connect(os.environ["PEER_MONGO"])
     collection = mongo.database(os.environ["PEER_DATABASE"])["never"]
-    documents = stored(mongo, collection, asked["events"])
-    records = [outgoing(each, each["events"][0], os.environ["PEER_TOPIC_PREFIX"]) for each in documents]
+    documents = stored(mongo, collection, asked["events"], asked["each"])
+    prefix = os.environ["PEER_TOPIC_PREFIX"]
+    records = [outgoing(document, event, prefix) for document in documents for event in document["events"]]
     documents.clear()
     producer = AIOKafkaProducer(
         bootstrap_servers=os.environ["PEER_KAFKA"],
