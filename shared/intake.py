@@ -14,7 +14,6 @@ partition (`onbelay_intake_halted`) and is never reset silently. A type that is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -40,7 +39,7 @@ from shared.clock import Clock
 from shared.kafka import Outgoing
 from shared.mongo import Collection, Database, Doc, Mongo, Session, Writes, duplicate_key, write_all
 from shared.outbox import Publisher, dead_letter
-from shared.tasks import end
+from shared.tasks import end, to_the_end, together
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +58,7 @@ OWNERS_CACHED = 50_000
 """Goals, each with its mentorship."""
 RETRY_S = (0.05, 0.2, 0.5, 1.0)
 OBSERVE_S = 2.0
+STOP_S = 5.0
 
 
 _Named = tuple[str | None, str | None]
@@ -296,12 +296,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._failed = asyncio.get_running_loop().create_future()
         try:
             await self._started()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._observe_loop())
-                group.create_task(self._cover_loop())
-                group.create_task(self._worker_failed())
+            await together(self._observe_loop(), self._cover_loop(), self._worker_failed())
         finally:
-            await self._stop()
+            await to_the_end(self._stop())
 
     async def _worker_failed(self) -> None:
         """Ends the intake, and with it the process, when a partition's worker has ended by a bug."""
@@ -319,7 +316,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("intake cannot start yet", error=repr(error))
-                await self._stop()
+                await to_the_end(self._stop())
                 await asyncio.sleep(1)
 
     async def _start(self) -> None:
@@ -346,9 +343,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         broker, self._broker = self._broker, None
         await self._drop(list(self._partitions))
         if broker is not None:
-            with contextlib.suppress(KafkaError, TimeoutError, OSError):
-                async with asyncio.timeout(5):
-                    await broker.stop()
+            stopping = asyncio.create_task(broker.stop())
+            await asyncio.wait([stopping], timeout=STOP_S)
+            if not stopping.done():
+                log.warning("the consumer did not stop in time")
+                stopping.cancel()
+            elif not stopping.cancelled() and stopping.exception() is not None:
+                log.warning("the consumer stopped with an error", error=repr(stopping.exception()))
 
     # -- rebalances
 

@@ -32,6 +32,7 @@ from shared import events as contract
 from shared import levers, telemetry
 from shared.kafka import Outgoing, Producer, partition_of
 from shared.mongo import Collection, Doc
+from shared.tasks import together
 
 log = structlog.get_logger(__name__)
 
@@ -157,10 +158,7 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._send_loop())
-            group.create_task(self._mark_loop())
-            group.create_task(self._sweep_loop())
+        await together(self._send_loop(), self._mark_loop(), self._sweep_loop())
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all that is stored is published and marked; False when Kafka or the time does not allow it."""

@@ -31,7 +31,7 @@ from shared.leases import Leases
 from shared.mongo import Collection, Database, Mongo
 from shared.outbox import Publisher
 from shared.settings import Settings
-from shared.tasks import end
+from shared.tasks import end, together
 
 log = structlog.get_logger(__name__)
 
@@ -224,11 +224,10 @@ class Runtime:
             except (KafkaError, PyMongoError, TimeoutError, OSError) as error:
                 log.warning("Kafka is not there yet", error=repr(error))
                 await asyncio.sleep(1)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.publisher.run())
-            if self.intake is not None:
-                group.create_task(self.intake.run(self._cluster_id))
-            group.create_task(self._watch_cluster())
+        works = [self.publisher.run(), self._watch_cluster()]
+        if self.intake is not None:
+            works.append(self.intake.run(self._cluster_id))
+        await together(*works)
 
     async def _watch_cluster(self) -> None:
         while True:

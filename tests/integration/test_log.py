@@ -22,7 +22,7 @@ from pymongo import UpdateOne
 from pymongo.errors import AutoReconnect
 
 from shared import events as contract
-from shared import outbox
+from shared import outbox, tasks
 from shared.aggregates import MAX_UNPUBLISHED, Aggregates, Change, Duplicate, StaleWrite
 from shared.clock import SystemClock
 from shared.errors import Conflict, Unavailable, Unprocessable
@@ -32,6 +32,7 @@ from shared.intake import Batch, Folded, Intake
 from shared.kafka import Outgoing, Producer, cluster_id
 from shared.mongo import Database, Driver, Mongo, Session
 from shared.outbox import Publisher
+from shared.tasks import end
 from tests.builders import NOW, Pair, Record, record
 from tests.support.polling import eventually
 from tests.support.records import read_all
@@ -357,6 +358,34 @@ class TestAnAggregate:
             goals.change(change.after, now=NOW, fields={"words": "x" * 256 * 1024})
 
 
+class MakesAnOutageOfIt:
+    """A driver that answers its first cancellations with an error, as of a store that is away."""
+
+    def __init__(self) -> None:
+        self.inside = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._outages = 0
+
+    async def works(self) -> None:
+        self.inside.set()
+        try:
+            await self._enough.wait()
+        except asyncio.CancelledError:
+            self._outages += 1
+            if self._outages < 3:
+                raise AutoReconnect("cancelled") from None
+            raise
+        raise RuntimeError("the test is over")
+
+    async def lets_end(self, task: asyncio.Task[None]) -> bool:
+        """Whether `end` ends a task in which it works; in any case it has ended afterwards."""
+        ending = asyncio.ensure_future(end([task]))
+        done, _ = await asyncio.wait([ending], timeout=15)
+        self._enough.set()
+        await ending
+        return bool(done) and task.cancelled()
+
+
 def _batches_of(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What `producer` sends from now on: each batch's topic and how many records went in it."""
     sent: list[tuple[str, int]] = []
@@ -628,6 +657,16 @@ class TestThePublisher:
         assert list(first.values()) == [list(range(1, 11))] * 20
         assert all(len(found) == 1 for found in ids_of.values())
 
+    async def test_it_ends_though_a_driver_makes_an_outage_of_being_cancelled(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publisher = log.publisher("goals")
+        driver = MakesAnOutageOfIt()
+        monkeypatch.setattr(publisher, "_observe", driver.works)
+        running = log.begin(publisher.run())
+        await driver.inside.wait()
+        assert await driver.lets_end(running)
+
     async def test_a_new_cluster_gets_everything_again(self, log: Log) -> None:
         publisher = log.publisher("goals")
         goals = Aggregates(log.mongo, log.database["goals"], publisher)
@@ -657,6 +696,34 @@ class TestThePublisher:
 
 
 class TestTheIntake:
+    async def test_it_ends_though_a_driver_makes_an_outage_of_being_cancelled(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        intake = await log.intake()
+        driver = MakesAnOutageOfIt()
+        monkeypatch.setattr(intake, "_cover", driver.works)
+        running = log.run(intake)
+        await driver.inside.wait()
+        assert await driver.lets_end(running)
+
+    async def test_its_consumer_is_closed_in_peace(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tasks, "AGAIN_S", 0.001)
+        intake = await log.intake()
+        running = log.run(intake)
+        await eventually(lambda: intake.caught_up_once)
+        broker = intake._broker
+        assert broker is not None
+        stop, stopped = broker.stop, False
+
+        async def stops(*errors: Any) -> None:
+            nonlocal stopped
+            await stop(*errors)
+            stopped = True
+
+        monkeypatch.setattr(broker, "stop", stops)
+        await asyncio.wait_for(end([running]), 20)
+        assert stopped
+
     async def test_every_record_is_folded_once_though_all_come_twice(self, either_log: Log) -> None:
         log = either_log
         records = many(30, 4)
