@@ -16,11 +16,12 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from shared.mongo import Collection
-from shared.tasks import end
+from shared.tasks import end, to_the_end
 
 log = structlog.get_logger(__name__)
 
 TTL_S = 6.0
+RELEASE_S = 2.0
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -90,12 +91,17 @@ class Leases:
                         log.warning("lease lost", lease=name)
                         break
             finally:
-                (outcome,) = await end([task])
-                if isinstance(outcome, Exception):
-                    log.error("leased work failed", lease=name, error=repr(outcome), exc_info=outcome)
-                with contextlib.suppress(PyMongoError):
-                    await self.release(name)
+                # All of it, else a process that is told to stop keeps the lease from others until it runs out.
+                await to_the_end(self._let_go(name, task))
             await asyncio.sleep(ttl_s / 6)
+
+    async def _let_go(self, name: str, task: asyncio.Future[None]) -> None:
+        (outcome,) = await end([task])
+        if isinstance(outcome, Exception):
+            log.error("leased work failed", lease=name, error=repr(outcome), exc_info=outcome)
+        with contextlib.suppress(PyMongoError, TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await self.release(name)
 
     async def _try(self, name: str, ttl_s: float) -> int | None:
         try:

@@ -122,25 +122,17 @@ class Bench:
             if not quick:
                 untuned = await on.batches(2_000, collector=False, repetitions=min(3, self._repetitions))
                 found |= {"untuned_ratio": untuned["ratio"], "untuned_runs": untuned["runs"]}
-                found["untuned_rates"] = untuned["rates"]
             return found
 
         await self._try(("P1",), first, force=True)
         if not rates:
             return
-        await self._try(("P2",), lambda: self._per_message(on, rates))
+        await self._try(("P2",), lambda: on.per_message(rates))
         await self._try(("P4",), lambda: on.consuming(rates))
         await self._try(("P9",), lambda: on.quix(rates))
         await self._try(("P5",), lambda: on.batches(500))
         if not quick:
             await self._try(("two processes",), on.two_processes)
-
-    async def _per_message(self, on: Projections, rates: list[float]) -> dict[str, Any]:
-        found = await on.per_message(rates)
-        untuned = self.results.get("P1", {}).get("untuned_rates")
-        if untuned:
-            found["untuned_ratio"] = median(untuned) / found["peer_rate"]
-        return found
 
     async def levers(self) -> dict[str, Any]:
         """What each lever gives: the rate with all on over that with it off; one that fails says so."""

@@ -20,6 +20,11 @@ QUIX_PYTHON = Path(".venv-bench/bin/python")
 Run = dict[str, Any]
 
 
+WORKERS = 32
+"""Messages at once of the subscriber per message, where it is allowed any."""
+LIMIT_BATCHES = 24
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much is measured: pairs (40 events each), what the slow peers take of it, and repetitions."""
@@ -104,14 +109,23 @@ class Projections:
         }
 
     async def per_message(self, rates: list[float]) -> Run:
-        """P2, beside the product's rates at 2,000."""
-        found = []
-        for _ in range(self._sizes.repetitions):
-            place = self._place()
-            found.append(await self._peer("per_message", place, self._sizes.slow_events))
-            await self._ground.clean(place)
-        runs = ratios(rates, [each["rate"] for each in found])
-        return {"ratio": median(runs), "runs": runs, "peer_rate": median(each["rate"] for each in found)}
+        """P2, beside the product's rates at 2,000: one message after the other, and `WORKERS` at once."""
+        found: dict[int, list[Run]] = {1: [], WORKERS: []}
+        for _ in rates:
+            for workers, of_these in found.items():
+                place = self._place()
+                events = self._sizes.slow_events if workers > 1 else self._sizes.slow_events // 3
+                of_these.append(await self._peer("per_message", place, events, workers=workers))
+                await self._ground.clean(place)
+        alone, many = (ratios(rates, [each["rate"] for each in of_these]) for of_these in found.values())
+        return {
+            "ratio": median(alone),
+            "runs": alone,
+            "peer_rate": median(each["rate"] for each in found[1]),
+            "workers_ratio": median(many),
+            "workers_runs": many,
+            "workers_peer_rate": median(each["rate"] for each in found[WORKERS]),
+        }
 
     async def limit(self, documents_s: list[float]) -> Run:
         """P3, beside the documents that the product wrote."""
@@ -119,7 +133,13 @@ class Projections:
         for _ in documents_s:
             place = self._place()
             env = self._peer_env(place)
-            found.append((await self._ground.run("peers.bulk_limit", env=env, batches=20))["documents_s"])
+            found.append(
+                (
+                    await self._ground.run(
+                        "peers.bulk_limit", env=env, pairs=self._sizes.pairs, batches=LIMIT_BATCHES
+                    )
+                )["documents_s"]
+            )
             await self._ground.clean(place)
         runs = ratios(documents_s, found)
         return {"ratio": median(runs), "runs": runs, "rate": median(documents_s), "peer_rate": median(found)}
@@ -190,10 +210,22 @@ class Projections:
         return found
 
     async def _peer(
-        self, name: str, place: Place, events: int, *, batch: int = 2_000, tuned: bool = False
+        self,
+        name: str,
+        place: Place,
+        events: int,
+        *,
+        batch: int = 2_000,
+        tuned: bool = False,
+        workers: int = WORKERS,
     ) -> Run:
         found: Run = await self._ground.run(
-            f"peers.{name}", env=self._peer_env(place), events=events, batch=batch, tuned=tuned
+            f"peers.{name}",
+            env=self._peer_env(place),
+            events=events,
+            batch=batch,
+            tuned=tuned,
+            workers=workers,
         )
         return found
 

@@ -50,9 +50,9 @@ ROWS = (
     ),
     Row(
         "P2",
-        "projection / FastStream per message with update_one, 32 workers",
-        (_at_least("ratio", 60), _at_least("untuned_ratio", 25)),
-        ("peer_rate",),
+        "projection / FastStream per message with update_one; with 32 workers",
+        (_at_least("ratio", 60), _at_least("workers_ratio", 25)),
+        ("peer_rate", "workers_peer_rate"),
     ),
     Row(
         "P3",

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared import tasks
 from shared.leases import Leases
 from shared.mongo import Database, Mongo
 from tests.support.polling import eventually
@@ -102,3 +103,23 @@ class TestALease:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+    async def test_who_is_told_to_stop_gives_it_back_though_its_work_takes_a_while_to_end(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tasks, "AGAIN_S", 0.01)
+        working, told = asyncio.Event(), 0
+
+        async def work(_: int) -> None:
+            nonlocal told
+            while told < 5:
+                try:
+                    working.set()
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    told += 1
+
+        running = asyncio.create_task(Leases(database["leases"], "a").run("miss", work, ttl_s=60))
+        await working.wait()
+        await tasks.end([running])
+        assert await Leases(database["leases"], "b").acquire("miss") is not None

@@ -1,6 +1,6 @@
 """The peer of P2: what anyone would write first: a FastStream subscriber per message, with `update_one`.
 
-`max_workers=32`, without which it would be slower still; FastStream then acknowledges before the work is done.
+One message after the other; or, with `max_workers`, so many at once, which lets go of their order.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from tests.bench.peers.topics import topics
 
 
 async def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Project `events` records."""
+    """Project `events` records, `workers` at once."""
     mongo = Mongo.connect(os.environ["PEER_MONGO"])
     await Generation(mongo, mongo.database(os.environ["PEER_DATABASE"]), "").make_indexes()
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(os.environ["PEER_MONGO"])
     database = client[os.environ["PEER_DATABASE"]]
     broker = KafkaBroker(os.environ["PEER_KAFKA"], logger=None)
+    workers: int = asked["workers"]
     meter, enough, projected = told.Meter(), asyncio.Event(), 0
 
     @broker.subscriber(
@@ -34,7 +35,7 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
         group_id=os.environ["PEER_DATABASE"],
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.ACK_FIRST,
-        max_workers=32,
+        max_workers=workers,
     )
     async def project(data: dict[str, Any], message: KafkaMessage) -> None:
         nonlocal projected
