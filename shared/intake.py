@@ -364,7 +364,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer.pause(*tps)
         for tp in tps:
             consumer.seek(tp, 0)
-        while True:
+        while self._broker is not None:
             try:
                 stored = await self._stored_offsets(tps)
                 begin = await consumer.beginning_offsets(tps)
@@ -373,6 +373,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             except (PyMongoError, KafkaError) as error:
                 log.warning("offsets not known yet", error=repr(error))
                 await asyncio.sleep(0.5)
+        if self._broker is None:
+            # It leaves the group: what it began now, nobody would end.
+            return
         for tp in tps:
             expected = stored.get(tp, begin[tp])
             if not begin[tp] <= expected <= end[tp]:

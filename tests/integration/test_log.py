@@ -724,6 +724,27 @@ class TestTheIntake:
         await asyncio.wait_for(end([running]), 20)
         assert stopped
 
+    async def test_what_it_is_assigned_while_it_leaves_is_not_begun(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        intake = await log.intake()
+        running = log.run(intake)
+        await eventually(lambda: intake.caught_up_once)
+        assigned, broker = list(intake._partitions), intake._broker
+        assert len(assigned) == PARTITIONS
+        assert broker is not None
+        stop = broker.stop
+
+        async def stops(*errors: Any) -> None:
+            # As when another member has left before.
+            await intake.on_partitions_assigned(assigned)
+            await stop(*errors)
+
+        monkeypatch.setattr(broker, "stop", stops)
+        await end([running])
+        assert not intake._partitions
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("fold ")]
+
     async def test_every_record_is_folded_once_though_all_come_twice(self, either_log: Log) -> None:
         log = either_log
         records = many(30, 4)
