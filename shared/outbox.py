@@ -311,7 +311,7 @@ class Publisher:
     def _waiting_in(self, lane: _Lane) -> Iterator[Outgoing]:
         """The records of what waits in a lane, each made when it is asked for; as it stands at this moment."""
         for flight in tuple(itertools.islice(lane.flights, BATCH)):
-            for event in _next_events(flight):
+            for event in flight.document["events"][flight.acked : _next_end(flight)]:
                 yield outgoing(flight.document, event, self._prefix)
 
     def _settled(self, sent: Sequence[_Flight], done: asyncio.Future[Any]) -> None:
@@ -473,13 +473,13 @@ def _next_event(flight: _Flight) -> Doc:
     return event
 
 
-def _next_events(flight: _Flight) -> Sequence[Doc]:
-    """What a flight is to send next: all that follows to the same topic, and so, by its key, to the same partition."""
+def _next_end(flight: _Flight) -> int:
+    """Where that ends which a flight sends next: all that follows to the same topic, and so to the same partition."""
     events: Sequence[Doc] = flight.document["events"]
     topic, end = events[flight.acked]["topic"], flight.acked + 1
     while end < len(events) and events[end]["topic"] == topic:
         end += 1
-    return events[flight.acked : end]
+    return end
 
 
 def _depart(lane: _Lane, taken: int) -> list[_Flight]:
@@ -487,9 +487,8 @@ def _depart(lane: _Lane, taken: int) -> list[_Flight]:
     departed = []
     while taken:
         flight = lane.flights.popleft()
-        count = min(len(_next_events(flight)), taken)
-        flight.sent = flight.acked + count
-        taken -= count
+        flight.sent = min(_next_end(flight), flight.acked + taken)
+        taken -= flight.sent - flight.acked
         departed.append(flight)
     return departed
 

@@ -400,6 +400,14 @@ def _batches_of(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> list[tup
     return sent
 
 
+def goal_set(goals: Aggregates, pair: Pair, id_: str, *, revisions: int = 1) -> Change:
+    """A new goal with an event for each revision."""
+    return goals.new(
+        id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
+        events=[pair.goal_set(id_, revision=number) for number in range(1, revisions + 1)],
+    )  # fmt: skip
+
+
 async def left_behind(log: Log, id_: str, titles: Sequence[str], pair: Pair | None = None) -> None:
     """A goal with an event for each title, which nobody has published; since long enough for the sweeper."""
     pair = pair or Pair()
@@ -428,11 +436,7 @@ class TestThePublisher:
         idle = log.publisher("goals")
         goals = Aggregates(log.mongo, log.database["goals"], idle)
         pair = Pair()
-        change = goals.new(
-            id="1", org_id="org-1", key=pair.mentorship_id, subject="goal/1", now=NOW,
-            events=[pair.goal_set("1"), pair.goal_set("1", revision=2)],
-        )  # fmt: skip
-        await goals.commit(change)
+        await goals.commit(goal_set(goals, pair, "1", revisions=2))
         log.begin(log.publisher("goals").run())
         records = await log.read("goals", 2)
         assert [json.loads(each.value)["revision"] for each in records] == [1, 2]
@@ -513,12 +517,7 @@ class TestThePublisher:
         publisher = log.publisher("goals")
         store = Aggregates(log.mongo, log.database["goals"], publisher)
         log.begin(publisher.run())
-        pair = Pair()
-        change = store.new(
-            id="1", org_id="org-1", key=pair.mentorship_id, subject="goal/1", now=NOW,
-            events=[pair.goal_set("1"), pair.goal_set("1", revision=2)],
-        )  # fmt: skip
-        await store.commit(change)
+        await store.commit(goal_set(store, Pair(), "1", revisions=2))
         await failed.wait()
         assert publisher.acknowledged == publisher.published == 0
         found = await store.find("org-1", "1")
@@ -563,11 +562,7 @@ class TestThePublisher:
         pair = Pair()
 
         async def commit(id_: str) -> None:
-            change = goals.new(
-                id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
-                events=[pair.goal_set(id_)],
-            )  # fmt: skip
-            await goals.commit(change)
+            await goals.commit(goal_set(goals, pair, id_))
 
         await commit("1")
         await eventually(lambda: publisher.acknowledged == 1)
@@ -591,17 +586,11 @@ class TestThePublisher:
         log.begin(publisher.run())
         pair = Pair()
 
-        def made(id_: str) -> Change:
-            return goals.new(
-                id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
-                events=[pair.goal_set(id_)],
-            )  # fmt: skip
-
         async def recorded(count: int) -> bool:
             return await goals.collection.count_documents({"published": {"$gt": 0}}) == count
 
         # An aggregate's next event, though the one before it has landed.
-        first = made("1")
+        first = goal_set(goals, pair, "1")
         await goals.commit(first)
         await log.read("goals", 1)
         await eventually(lambda: publisher.acknowledged == 1)
@@ -610,11 +599,11 @@ class TestThePublisher:
         await log.read("goals", 2)
         # Many.
         monkeypatch.setattr(outbox, "MANY_MARKS", 2)
-        await goals.commit(made("2"))
+        await goals.commit(goal_set(goals, pair, "2"))
         await eventually(lambda: recorded(2))
         # Whoever is to leave.
         monkeypatch.setattr(outbox, "MANY_MARKS", 1_000)
-        await goals.commit(made("3"))
+        await goals.commit(goal_set(goals, pair, "3"))
         assert await publisher.drain(10)
         assert await recorded(3)
 
@@ -626,11 +615,7 @@ class TestThePublisher:
         pair = Pair()
         ids = [uuid7() for _ in range(20)]
         for id_ in ids:
-            change = stores[0].new(
-                id=id_, org_id="org-1", key=pair.mentorship_id, subject=f"goal/{id_}", now=NOW,
-                events=[pair.goal_set(id_, revision=1)],
-            )  # fmt: skip
-            await stores[0].commit(change)
+            await stores[0].commit(goal_set(stores[0], pair, id_))
         for revision in range(2, 11):
             for id_ in ids:
                 document = await stores[0].find("org-1", id_)
@@ -673,11 +658,7 @@ class TestThePublisher:
         await publisher.adopt_cluster("cluster-1")
         running = log.begin(publisher.run())
         pair = Pair()
-        change = goals.new(
-            id="1", org_id="org-1", key=pair.mentorship_id, subject="goal/1", now=NOW,
-            events=[pair.goal_set("1")],
-        )  # fmt: skip
-        await goals.commit(change)
+        await goals.commit(goal_set(goals, pair, "1"))
         await log.read("goals", 1)
         assert await publisher.drain(5)
         await log.crash(running)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from shared.tasks import end, to_the_end, together
+from tests.support.polling import eventually
 
 
 class Stubborn:
@@ -14,8 +15,10 @@ class Stubborn:
 
     def __init__(self) -> None:
         self.outages = 0
+        self.begun = asyncio.Event()
 
     async def work(self) -> None:
+        self.begun.set()
         while True:
             try:
                 await asyncio.Event().wait()
@@ -33,7 +36,7 @@ class TestEnd:
     async def test_a_task_that_takes_its_cancellation_for_an_outage_ends_all_the_same(self) -> None:
         stubborn = Stubborn()
         task = asyncio.create_task(stubborn.work())
-        await asyncio.sleep(0)
+        await stubborn.begun.wait()
         (outcome,) = await end([task])
         assert isinstance(outcome, asyncio.CancelledError)
         assert stubborn.outages == 3
@@ -41,9 +44,9 @@ class TestEnd:
     async def test_who_is_cancelled_while_it_waits_learns_of_it_when_all_have_ended(self) -> None:
         stubborn = Stubborn()
         task = asyncio.create_task(stubborn.work())
-        await asyncio.sleep(0)
+        await stubborn.begun.wait()
         ending = asyncio.create_task(end([task]))
-        await asyncio.sleep(0)
+        await eventually(task.cancelling)
         ending.cancel()
         try:
             with pytest.raises(asyncio.CancelledError):
@@ -67,7 +70,8 @@ class TestTogether:
     async def test_cancelled_it_ends_them_all_whatever_they_make_of_it(self) -> None:
         stubborn, patient = Stubborn(), Stubborn()
         running = asyncio.create_task(together(stubborn.work(), patient.work()))
-        await asyncio.sleep(0.01)
+        await stubborn.begun.wait()
+        await patient.begun.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(running, 10)
@@ -101,11 +105,12 @@ class TestToTheEnd:
             done = True
 
         running = asyncio.create_task(to_the_end(closes()))
-        for _ in range(3):
-            await asyncio.sleep(0.01)
+        for _ in range(4):
+            ended, _pending = await asyncio.wait([running], timeout=0.01)
+            assert not ended
             running.cancel()
-        await asyncio.sleep(0.01)
-        assert not running.done()
+        ended, _pending = await asyncio.wait([running], timeout=0.01)
+        assert not ended
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await running

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-import msgspec
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
@@ -25,6 +24,7 @@ from services.metrics.store import folding
 from services.metrics.store.generations import Generation
 from shared import events as contract
 from shared.ids import uuid7
+from shared.intake import Received
 from shared.kafka import partition_of
 from shared.mongo import Collection, Mongo, Operation, Writes
 from tests.bench import told
@@ -35,19 +35,21 @@ Batch = dict[str, list[Operation]]
 """A transaction: operations by collection."""
 
 
-class _Received(msgspec.Struct):
-    """An event as the intake hands it to a fold."""
-
-    type: str
-    id: str
-    subject: str
-    time: Any
-    data: contract.Event
-
-
-def _received(each: Told) -> _Received:
-    time_, _, event, subject, _ = each
-    return _Received(type(event).__name__, uuid7(), subject, time_, event)
+def _received(each: Told) -> Received:
+    time_, _, event, subject, sequence = each
+    data: Any = event
+    return Received(
+        type(event).__name__,
+        uuid7(),
+        subject,
+        data.org_id,
+        sequence,
+        time_,
+        data.mentorship_id,
+        None,
+        data,
+        0,
+    )
 
 
 def _by_partition(pairs: int) -> Iterator[tuple[int, list[Told]]]:
