@@ -41,8 +41,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 def idem(*, org_id: str, person_id: str, method: str, path: str, key: str, body: Any) -> Idem:
     """The `Idem` of a request: `body` is the JSON value that was sent."""
-    parts = (org_id, person_id, method, path, key)
-    named = "".join(f"{len(part)}:{part}" for part in parts)
+    named = (
+        f"{len(org_id)}:{org_id}{len(person_id)}:{person_id}{len(method)}:{method}{len(path)}:{path}"
+        f"{len(key)}:{key}"
+    )
     return Idem(k=_sha256(named), fp=fingerprint(body))
 
 

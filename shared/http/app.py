@@ -27,7 +27,7 @@ from shared.http.docs import page as docs_page
 from shared.http.problems import problem
 from shared.http.routing import Edge, Reply, Router
 from shared.http.sandbox import clock_routes
-from shared.http.thin import ThinRoute
+from shared.http.thin import NOSNIFF, ThinRoute, answered_whole
 from shared.idempotency import Answer
 from shared.settings import Settings
 
@@ -38,7 +38,6 @@ SCHEMAS = Path(__file__).resolve().parent.parent / "events" / "schemas"
 CHECK_S = 2.0
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 _TRACE_HEADERS = (b"traceparent", b"tracestate")
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = structlog.get_logger("onbelay.http")
 
 
@@ -209,7 +208,7 @@ class _Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], _NOSNIFF]
+                message["headers"] = [*message["headers"], NOSNIFF]
             await send(message)
 
         method = scope["method"]
@@ -218,13 +217,14 @@ class _Watch:
                 await app(scope, receive, sending)
             except Exception:
                 _log.exception("request_failed", method=method, route=_template(scope))
-                if status:
+                if status or answered_whole(scope):
                     raise  # the answer has begun: breaking it off is all that is left
                 failed = problem(500, "This failed for a reason of ours; it was logged.")
                 await failed(scope, receive, sending)
             finally:
                 seconds = time.perf_counter() - begun
                 route = _template(scope)
+                status = status or answered_whole(scope)
                 if span.is_recording():
                     span.update_name(f"{method} {route}")
                 self._count(method, route, status, seconds)

@@ -7,10 +7,13 @@ client that is woken for the head alone. Held back until the turn ends, they lea
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+WHOLE = "onbelay.whole"
+"""The extension of a scope that holds the request's `Whole`."""
 MOST_HELD = 16 * 1024
 """Bytes. More goes at once, so that a stream meets the transport's own bound."""
 
@@ -47,9 +50,65 @@ class CorkedTransport:
         return getattr(self._transport, name)
 
 
+class Whole:
+    """A request and its answer, each as a whole, where ASGI passes them on in messages.
+
+    `status` is that of the answer that was written here; 0: none was.
+    """
+
+    __slots__ = ("_cycle", "status")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self.status = 0
+
+    @property
+    def body(self) -> bytes | None:
+        """The body if all of it has come; ASGI's `receive` still gives it. None: it has not, or the client has gone."""
+        cycle = self._cycle
+        return None if cycle.more_body or cycle.disconnected else bytes(cycle.body)
+
+    def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Write an answer, whose headers must tell the length of its body.
+
+        Returns:
+            Whether it was written. Not to a client that has gone or does not keep up: ASGI's `send` knows what to do.
+
+        Raises:
+            ValueError: a header holds a line's end.
+        """
+        cycle = self._cycle
+        if cycle.disconnected or cycle.flow.write_paused:
+            return False
+        parts = [STATUS_LINE[status]]
+        ends = 2
+        for name, value in (*cycle.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+            ends += 1
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+            ends += 1
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        if head.count(b"\n") != ends or head.count(b"\r") != ends:
+            raise ValueError("a header holds a line's end")
+        cycle.response_started = cycle.response_complete = True
+        self.status = status
+        cycle.transport.write(head + body)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
+
+
 class CorkedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol over such a transport."""
+    """uvicorn's protocol over such a transport, whose scopes have `Whole`s."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope["extensions"] = {WHOLE: Whole(cycle)}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app)

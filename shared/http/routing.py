@@ -74,23 +74,33 @@ REQUEST_S = 4.5
 IDEMPOTENT_WAIT_S = 5.0
 
 
+_Queue = tuple[asyncio.Lock, int]
+"""What those who want the same turn wait for, and how many they are, with who has it."""
+
+
 class _Turn:
-    """One turn of an idempotency key; see `Turns.take`."""
+    """One turn of an idempotency key; see `Turns.take`. Only who comes second makes something to wait for."""
 
     __slots__ = ("_held", "_k")
 
-    def __init__(self, held: dict[str, tuple[asyncio.Lock, int]], k: str) -> None:
+    def __init__(self, held: dict[str, _Queue | None], k: str) -> None:
         self._held = held
         self._k = k
 
     async def __aenter__(self) -> None:
-        lock, users = self._held.get(self._k) or (asyncio.Lock(), 0)
-        self._held[self._k] = (lock, users + 1)
+        held, k = self._held, self._k
+        if k not in held:
+            held[k] = None
+            return
+        queue = held[k]
+        if queue is None:
+            lock, users = asyncio.Lock(), 1
+            await lock.acquire()  # for who has the turn; a lock that nobody has does not wait
+        else:
+            lock, users = queue
+        held[k] = (lock, users + 1)
         try:
-            if users:
-                await asyncio.wait_for(lock.acquire(), IDEMPOTENT_WAIT_S)
-            else:
-                await lock.acquire()  # nobody else has it: this does not wait
+            await asyncio.wait_for(lock.acquire(), IDEMPOTENT_WAIT_S)
         except BaseException as error:
             self._left()
             if isinstance(error, TimeoutError):
@@ -98,15 +108,17 @@ class _Turn:
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        self._held[self._k][0].release()
+        queue = self._held[self._k]
+        if queue is not None:
+            queue[0].release()
         self._left()
 
     def _left(self) -> None:
-        lock, users = self._held[self._k]
-        if users == 1:
+        queue = self._held[self._k]
+        if queue is None or queue[1] == 1:
             del self._held[self._k]
         else:
-            self._held[self._k] = (lock, users - 1)
+            self._held[self._k] = (queue[0], queue[1] - 1)
 
 
 _NO_TURN = nullcontext()
@@ -116,7 +128,7 @@ class Turns:
     """One at a time per idempotency key, in this process; across processes the unique index decides."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._held: dict[str, _Queue | None] = {}
 
     def take(self, k: str | None) -> AbstractAsyncContextManager[None]:
         """A context that begins with the turn of `k`; of None at once.

@@ -22,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shared.errors import Refused
 from shared.http.auth import ACT_AS_HEADER, Caller
+from shared.http.corked import WHOLE, Whole
 from shared.http.problems import expected
 from shared.http.within import within
 from shared.idempotency import MAX_KEY_LENGTH, Answer, Idem, idem
@@ -37,6 +38,8 @@ _NOT_STORABLE = re.compile(rb"\\u0000")
 MOST_BYTES = 64 * 1024
 """Larger bodies go the ordinary way, which bounds them."""
 _ACT_AS = ACT_AS_HEADER.lower().encode()
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""In every answer; `send` adds it, but not to what is answered as a whole."""
 _CACHE_CONTROL = (b"cache-control", b"private, no-cache")
 _CONTENT_TYPE = (b"content-type", b"application/json")
 _REPLAYED = (b"idempotency-replayed", b"true")
@@ -82,6 +85,21 @@ class ThinRoute:
 
     async def take(self, scope: Scope, receive: Receive) -> tuple[Taken | None, Receive]:
         """Read the request: what it says if it is surely right, else None and a `receive` that begins anew."""
+        whole = _whole(scope)
+        body = whole.body if whole is not None else None
+        if body is not None:
+            return (await self._surely(scope, body) if len(body) <= MOST_BYTES else None), receive
+        read = [await receive()]
+        body = read[0].get("body", b"")
+        while read[-1].get("more_body") and len(body) <= MOST_BYTES:
+            read.append(await receive())
+            body += read[-1].get("body", b"")
+        taken: Taken | None = None
+        if read[-1]["type"] == "http.request" and not read[-1].get("more_body"):
+            taken = await self._surely(scope, body)
+        return taken, receive if taken is not None else _again(read, receive)
+
+    async def _surely(self, scope: Scope, body: bytes) -> Taken | None:
         authorization = act_as = key = None
         for name, value in scope["headers"]:
             # Of one that comes twice the first counts, as everywhere.
@@ -91,16 +109,9 @@ class ThinRoute:
                 key = value if key is None else key
             elif name == _ACT_AS:
                 act_as = value if act_as is None else act_as
-        read = [await receive()]
-        body: bytes = read[0].get("body", b"")
-        while read[-1].get("more_body") and len(body) <= MOST_BYTES:
-            read.append(await receive())
-            body += read[-1].get("body", b"")
-        taken: Taken | None = None
-        whole = read[-1]["type"] == "http.request" and not read[-1].get("more_body")
-        if whole and authorization is not None:
-            taken = await self._taken(body, authorization, act_as, key)
-        return taken, receive if taken is not None else _again(read, receive)
+        if authorization is None:
+            return None
+        return await self._taken(body, authorization, act_as, key)
 
     async def answer(self, taken: Taken, scope: Scope, receive: Receive, send: Send) -> None:
         """Do what was said, and answer."""
@@ -120,7 +131,7 @@ class ThinRoute:
                 raise
             await response(scope, receive, send)
             return
-        await _answer(answer, send)
+        await _answer(answer, _whole(scope), send)
 
     async def _taken(
         self, body: bytes, authorization: bytes, act_as: bytes | None, key: bytes | None
@@ -166,7 +177,19 @@ def _again(read: list[Message], receive: Receive) -> Receive:
     return again
 
 
-async def _answer(answer: Answer, send: Send) -> None:
+def _whole(scope: Scope) -> Whole | None:
+    """The request as a whole, where the server has it."""
+    extensions = scope.get("extensions")
+    return extensions.get(WHOLE) if extensions else None
+
+
+def answered_whole(scope: Scope) -> int:
+    """The status of an answer that was written as a whole, without `send`; 0: none was."""
+    whole = _whole(scope)
+    return whole.status if whole is not None else 0
+
+
+async def _answer(answer: Answer, whole: Whole | None, send: Send) -> None:
     headers = [_CACHE_CONTROL]
     headers += [
         (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()
@@ -178,5 +201,7 @@ async def _answer(answer: Answer, send: Send) -> None:
         content = msgspec.json.encode(answer.body)
         headers.append(_CONTENT_TYPE)
     headers.append((b"content-length", b"%d" % len(content)))
+    if whole is not None and whole.answer(answer.status, (*headers, NOSNIFF), content):
+        return
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

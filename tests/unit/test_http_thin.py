@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -40,18 +41,26 @@ def _read(raw: bytes) -> str:
 
 @dataclass
 class Things:
-    """What was made, and which way each came."""
+    """What was made, and which way each came; `begun` when one has, and waits to answer while `hold` is not set."""
 
     ways: list[str] = field(default_factory=list)
     uses: list[Idem | None] = field(default_factory=list)
+    location: str = "/v1/things/1"
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.hold.set()
 
     async def make(self, way: str, caller: Caller, title: str, idem: Idem | None) -> Answer:
         self.ways.append(way)
         self.uses.append(idem)
+        self.begun.set()
+        await self.hold.wait()
         if title == "Taken":
             raise Conflict("There is one of that title.")
         body = {"title": title, "by": caller.person_id, "acts": caller.acts_as}
-        return Answer(201, body, {"Location": "/v1/things/1"}, replayed=title == "Again")
+        return Answer(201, body, {"Location": self.location}, replayed=title == "Again")
 
 
 def things_router(things: Things) -> Router:

@@ -77,6 +77,18 @@ class TestWithin:
         with pytest.raises(asyncio.CancelledError):
             await task
 
+    async def test_a_cancellation_by_others_outlasts_the_bound(self) -> None:
+        async def bound() -> None:
+            async with within(0.05):
+                try:
+                    await for_ever()
+                except asyncio.CancelledError:
+                    asyncio.current_task().cancel()  # type: ignore[union-attr]
+                    raise
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(bound())
+
     async def test_the_inner_of_two_ends_alone(self) -> None:
         async with within(5):
             with pytest.raises(TimeoutError):

@@ -1,0 +1,207 @@
+"""Answers written as a whole: over a connection they are the bytes that ASGI's messages would have made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import uvicorn
+from prometheus_client import REGISTRY
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from deploy.local.ports import HOST, pick
+from shared.clock import SystemClock
+from shared.http import create_app
+from shared.http.corked import CorkedProtocol, Whole
+from shared.http.thin import MOST_BYTES
+from shared.settings import Settings
+from tests.unit.test_http import ISSUER, KEY, publish, token
+from tests.unit.test_http_thin import Things, things_router
+
+ANSWER_S = 5.0
+
+
+def request(title: str = "Read seven papers", *headers: str, more: int = 0) -> bytes:
+    """A POST of a thing; `more`: so many blanks behind its body."""
+    body = json.dumps({"title": title}).encode() + b" " * more
+    lines = ["POST /v1/things HTTP/1.1", f"host: {HOST}", f"content-length: {len(body)}", *headers]
+    lines.append(f"authorization: {token()['Authorization']}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class Connection:
+    """One connection to the server, read answer by answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    async def answer(self) -> tuple[int, list[str], bytes]:
+        """The next answer: its status, its header lines, its body."""
+        async with asyncio.timeout(ANSWER_S):
+            head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            length = [line for line in head if line.startswith("content-length: ")]
+            body = await self._reader.readexactly(int(length[0].partition(": ")[2])) if length else b""
+        return int(head[0].split(" ")[1]), head[1:], body
+
+    async def asked(self, *parts: bytes) -> tuple[int, list[str], bytes]:
+        """What is answered to a request that is sent in parts, each after the one before it was taken in."""
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+            await asyncio.sleep(0.02)
+        return await self.answer()
+
+    async def ended(self) -> bool:
+        """Whether the server closes the connection, with nothing more said."""
+        async with asyncio.timeout(ANSWER_S):
+            return await self._reader.read() == b""
+
+
+class Site:
+    """A server and what its things were made by."""
+
+    def __init__(self, port: int, things: Things) -> None:
+        self.port = port
+        self.things = things
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connection]:
+        reader, writer = await asyncio.open_connection(HOST, self.port)
+        try:
+            yield Connection(reader, writer)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(folder: Path, protocol: type[HttpToolsProtocol] = CorkedProtocol) -> AsyncIterator[Site]:
+    things = Things()
+    settings = Settings(auth_issuer=ISSUER, auth_jwks=str(folder / "jwks.json"))
+    publish(settings, KEY.as_dict(private=False))
+    app = create_app("Onbelay things", settings, SystemClock(), routers=[things_router(things)])
+    (port,) = pick(1)
+    config = uvicorn.Config(
+        app, host=HOST, port=port, http=protocol, log_config=None, server_header=False, lifespan="off",
+        timeout_graceful_shutdown=1, timeout_keep_alive=600,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    try:
+        yield Site(port, things)
+    finally:
+        server.should_exit = True
+        await running
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as made:
+        yield made
+
+
+def without_date(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("date: ")]
+
+
+class TestAnAnswerAsAWhole:
+    async def test_is_that_of_messages(self, site: Site, tmp_path: Path) -> None:
+        async with serving(tmp_path, HttpToolsProtocol) as plain, plain.connected() as theirs:
+            by_messages = await theirs.asked(request())
+        async with site.connected() as ours:
+            status, lines, body = await ours.asked(request())
+        assert site.things.ways == plain.things.ways == ["thin"]
+        assert (status, body) == (by_messages[0], by_messages[2])
+        assert without_date(lines) == without_date(by_messages[1])
+        assert "x-content-type-options: nosniff" in lines
+        assert any(line.startswith("date: ") for line in lines)
+
+    async def test_is_counted_with_its_status(self, site: Site) -> None:
+        labels = {"service": "things", "method": "POST", "route": "/v1/things", "status": "2xx"}
+        before = REGISTRY.get_sample_value("onbelay_http_requests_total", labels) or 0
+        async with site.connected() as connection:
+            await connection.asked(request())
+        assert REGISTRY.get_sample_value("onbelay_http_requests_total", labels) == before + 1
+
+    async def test_leaves_the_connection_open_for_the_next(self, site: Site) -> None:
+        async with site.connected() as connection:
+            found = [json.loads((await connection.asked(request(title)))[2]) for title in ("One", "Two")]
+        assert [each["title"] for each in found] == ["One", "Two"]
+
+    async def test_comes_in_the_order_of_requests_sent_at_once(self, site: Site) -> None:
+        titles = ["One", "Taken", "Three"]
+        async with site.connected() as connection:
+            connection.writer.write(b"".join(request(title) for title in titles))
+            found = [await connection.answer() for _ in titles]
+        assert [status for status, _, _ in found] == [201, 409, 201]
+        assert [json.loads(found[place][2])["title"] for place in (0, 2)] == ["One", "Three"]
+        assert site.things.ways == ["thin"] * 3
+
+    async def test_closes_where_the_client_asked_for_it(self, site: Site) -> None:
+        async with site.connected() as connection:
+            status, lines, _ = await connection.asked(request("One", "connection: close"))
+            assert (status, lines.count("connection: close")) == (201, 1)
+            assert await connection.ended()
+
+    @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+    async def test_holds_no_header_that_ends_a_line(self, site: Site, end: str) -> None:
+        site.things.location = f"/v1/things/1{end}x-made: up"
+        async with site.connected() as connection:
+            status, lines, _ = await connection.asked(request())
+            assert status == 500
+            assert not any(line.startswith(("x-made", "location")) for line in lines)
+            site.things.location = "/v1/things/1"
+            assert (await connection.asked(request()))[0] == 201
+
+
+class TestARequestThatIsNotWhole:
+    async def test_is_waited_for(self, site: Site) -> None:
+        whole = request()
+        head, body = whole[:-10], whole[-10:]
+        async with site.connected() as connection:
+            assert (await connection.asked(head, body[:4], body[4:]))[0] == 201
+        assert site.things.ways == ["thin"]
+
+    async def test_is_asked_for_where_the_client_waits(self, site: Site) -> None:
+        whole = request("One", "expect: 100-continue")
+        end = whole.index(b"\r\n\r\n") + 4
+        async with site.connected() as connection:
+            assert (await connection.asked(whole[:end]))[0] == 100
+            assert (await connection.asked(whole[end:]))[0] == 201
+
+    async def test_goes_the_ordinary_way_where_it_is_large(self, site: Site) -> None:
+        async with site.connected() as connection:
+            assert (await connection.asked(request(more=MOST_BYTES)))[0] == 201
+            assert (await connection.asked(request("no\nline")))[0] == 422
+        assert site.things.ways == ["ordinary"]
+
+    async def test_whose_client_has_gone_harms_nobody(self, site: Site) -> None:
+        site.things.hold.clear()
+        async with site.connected() as leaving:
+            leaving.writer.write(request("One"))
+            await site.things.begun.wait()
+        async with site.connected() as staying:
+            site.things.hold.set()
+            assert (await staying.asked(request("Two")))[0] == 201
+        assert site.things.ways == ["thin", "thin"]
+
+
+class TestAWhole:
+    @pytest.mark.parametrize(("gone", "paused"), [(True, False), (False, True)])
+    def test_is_not_written_to_a_client_that_has_gone_or_does_not_keep_up(
+        self, gone: bool, paused: bool
+    ) -> None:
+        cycle = Mock(disconnected=gone, default_headers=[], keep_alive=True)
+        cycle.flow.write_paused = paused
+        whole = Whole(cycle)
+        assert not whole.answer(201, [(b"content-length", b"2")], b"{}")
+        assert whole.status == 0
+        cycle.transport.write.assert_not_called()

@@ -1,0 +1,101 @@
+"""Traces and logs: what runs for a request tells whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from shared import telemetry
+from shared.telemetry import continued, current_traceparent
+
+ABOVE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+VALID = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@pytest.fixture(params=[False, True], ids=["spans go nowhere", "spans are exported"])
+def exported(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InMemorySpanExporter]:
+    """What takes spans, where any are exported."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(telemetry, "_exported", lambda: request.param)
+    monkeypatch.setattr(telemetry, "tracer", lambda: provider.get_tracer("onbelay"))
+    yield exporter
+    assert bool(exporter.get_finished_spans()) == request.param
+
+
+@pytest.mark.usefixtures("exported")
+class TestATrace:
+    def test_begins_where_none_came(self) -> None:
+        with continued("POST", {}):
+            first = current_traceparent()
+        with continued("POST", {}):
+            second = current_traceparent()
+        assert first is not None
+        assert second is not None
+        assert VALID.fullmatch(first)
+        assert first.split("-")[1] != second.split("-")[1]
+        assert int(first.split("-")[3], 16) & 1
+
+    def test_goes_on_where_one_came_by_a_span_of_its_own(self) -> None:
+        with continued("POST", {"traceparent": ABOVE}):
+            here = current_traceparent()
+        assert here is not None
+        assert VALID.fullmatch(here)
+        _, trace_id, span_id, flags = here.split("-")
+        assert (trace_id, flags) == ("4bf92f3577b34da6a3ce929d0e0e4736", "01")
+        assert span_id != "00f067aa0ba902b7"
+
+    def test_begins_where_what_came_is_none(self) -> None:
+        with continued("POST", {"traceparent": "00-0-0-00"}):
+            here = current_traceparent()
+        assert here is not None
+        assert VALID.fullmatch(here)
+
+    def test_ends_with_what_it_is_about(self) -> None:
+        with pytest.raises(LookupError), continued("POST", {}):
+            raise LookupError
+        assert current_traceparent() is None
+
+    async def test_is_of_those_alone_who_run_for_it(self) -> None:
+        async def one() -> tuple[str | None, str | None]:
+            with continued("POST", {}):
+                before = current_traceparent()
+                await asyncio.sleep(0)
+                return before, current_traceparent()
+
+        (a, after_a), (b, after_b) = await asyncio.gather(one(), one())
+        assert (a, b) == (after_a, after_b)
+        assert a != b
+
+
+@pytest.mark.usefixtures("exported")
+class TestALogLine:
+    async def test_of_a_request_names_its_trace(self) -> None:
+        stream = io.StringIO()
+        requests = telemetry._RequestLog("things", stream)
+        with continued("POST", {"traceparent": ABOVE}):
+            here = current_traceparent()
+            requests.write("POST", "/v1/things", 201, 1.5)
+        await asyncio.sleep(0)
+        line = json.loads(stream.getvalue())
+        assert here == f"00-{line['trace_id']}-{line['span_id']}-01"
+        assert (line["route"], line["status"], line["ms"]) == ("/v1/things", 201, 1.5)
+
+    def test_of_anything_else_does_so_too(self) -> None:
+        with continued("POST", {"traceparent": ABOVE}):
+            here = current_traceparent()
+            line = telemetry._add_trace(None, "info", {"event": "something"})
+        assert here == f"00-{line['trace_id']}-{line['span_id']}-01"
+        with continued("POST", {}):
+            pass
+        assert telemetry._add_trace(None, "info", {"event": "something"}) == {"event": "something"}
