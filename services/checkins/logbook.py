@@ -115,7 +115,8 @@ class Logbook:
     async def _decided(
         self, org_id: str, person_id: str, command: LogCheckIn, patience: Patience
     ) -> _Decided:
-        occurred(command, self._clock.now(), self._limits.backdate)
+        if command.occurred_at is not None:
+            occurred(command, self._clock.now(), self._limits.backdate)
         try:
             return await self._decide(org_id, person_id, command, patience)
         except REFUSALS:

@@ -76,7 +76,7 @@ class Caller:
             Forbidden: none is.
         """
         wanted = tuple(scopes)
-        if wanted and not any(scope in self.scopes for scope in wanted):
+        if wanted and self.scopes.isdisjoint(wanted):
             raise Forbidden(f"The token's scopes do not allow this; it needs {' or '.join(wanted)}.")
 
 

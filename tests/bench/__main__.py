@@ -69,7 +69,7 @@ class Bench:
         await self._try(
             ("N1",),
             lambda: others.relay(
-                self._ground, events=20_000 if quick else 100_000, repetitions=self._repetitions
+                self._ground, events=20_000 if quick else 200_000, repetitions=self._repetitions
             ),
         )
         # After what has warmed the engines up: a broker that has just begun runs code that is not compiled yet.
