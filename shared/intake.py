@@ -52,6 +52,8 @@ BATCH_TIMEOUT_MS = 10
 TRANSACTION_S = 30.0
 TRIES = 5
 """How often a batch may conflict with what people write before a smaller one is tried."""
+FETCH_BYTES = 2 * 1024 * 1024
+"""Of each partition, at once: what is fetched and not queued yet is held as well. A larger record comes all the same."""
 SUBJECTS_CACHED = 5_000
 """Of each partition; three topics of 12 take 60 MB."""
 OWNERS_CACHED = 50_000
@@ -329,7 +331,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="earliest",
             batch_timeout_ms=BATCH_TIMEOUT_MS,
             max_records=self._max_batch,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=FETCH_BYTES,
             listener=self,
             parser=_parse,
             decoder=_decode,

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -22,6 +22,17 @@ format_time = format_instant
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {name: msgspec.json.Decoder(struct) for name, struct in TYPES.items()}
+
+
+def _is_instant(kind: Any) -> bool:
+    return kind is datetime or any(_is_instant(part) for part in get_args(kind))
+
+
+_INSTANTS = {
+    struct: tuple(field.name for field in msgspec.structs.fields(struct) if _is_instant(field.type))
+    for struct in TYPES.values()
+}
+"""The fields of each event that hold an instant."""
 _WATERMARK = "CheckInsWatermark"
 _REQUIRED = (
     "ce_specversion",
@@ -71,9 +82,10 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 def to_document(event: Event) -> dict[str, Any]:
     """An event's data in JSON's own types: as stored, and as sent."""
     plain: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(datetime,))
-    for name, value in plain.items():
-        if type(value) is datetime:
-            plain[name] = format_instant(value)
+    for name in _INSTANTS[type(event)]:
+        at = plain.get(name)
+        if at is not None:
+            plain[name] = format_instant(at)
     return plain
 
 

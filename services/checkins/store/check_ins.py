@@ -341,13 +341,15 @@ class CheckIns:
 
 # --- documents
 
-_FIELDS = tuple(name for name in CheckIn.__struct_fields__ if name not in ("checkin_id", "org_id"))
 _ACKNOWLEDGED = Acknowledgement.__struct_fields__
 
 
 def _check_in_document(check_in: CheckIn) -> Doc:
     """The fields of a check-in that have a value; the aggregate's own are not among them."""
-    document: Doc = {name: value for name in _FIELDS if (value := getattr(check_in, name)) is not None}
+    document: Doc = {
+        name: value for name, value in msgspec.structs.asdict(check_in).items() if value is not None
+    }
+    del document["checkin_id"], document["org_id"]
     document["pair"] = list(check_in.pair)
     if check_in.progress is not None:
         document["progress"] = msgspec.to_builtins(check_in.progress)
