@@ -53,7 +53,7 @@ TRANSACTION_S = 30.0
 TRIES = 5
 """How often a batch may conflict with what people write before a smaller one is tried."""
 FETCH_BYTES = 2 * 1024 * 1024
-"""Of each partition, at once: what is fetched and not queued yet is held as well. A larger record comes all the same."""
+"""Of each partition at once: held beside what is queued. A larger record comes all the same."""
 SUBJECTS_CACHED = 5_000
 """Of each partition; three topics of 12 take 60 MB."""
 OWNERS_CACHED = 50_000
