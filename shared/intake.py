@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -47,8 +48,10 @@ MAX_BATCH = 2_000
 HIGH_WATER = 2 * MAX_BATCH
 QUEUED = 40_000
 """Records queued, of all partitions; about 3 KB each."""
-BATCH_TIMEOUT_MS = 10
+BATCH_TIMEOUT_MS = 1
 """FastStream sleeps this long when there was nothing: all that a record waits for on an idle topic."""
+WAIT_MS = 100
+"""How long Kafka's client is asked to wait for a record, which ends the wait at once."""
 TRANSACTION_S = 30.0
 TRIES = 5
 """How often a batch may conflict with what people write before a smaller one is tried."""
@@ -63,6 +66,7 @@ OBSERVE_S = 2.0
 STOP_S = 5.0
 
 
+_Fetched = dict[TopicPartition, list[ConsumerRecord]]
 _Named = tuple[str | None, str | None]
 """The goal and the mentorship that an event names."""
 
@@ -340,6 +344,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._broker, self._subscriber = broker, subscriber
         async with asyncio.timeout(20):
             await broker.start()
+        # FastStream has one number for both: how long the client waits, and how long it sleeps when nothing came.
+        consumer: AIOKafkaConsumer = subscriber.consumer
+        consumer.getmany = partial(_getmany, consumer.getmany)
 
     async def _stop(self) -> None:
         broker, self._broker = self._broker, None
@@ -960,6 +967,12 @@ def _links(parsed: Sequence[_Parsed]) -> list[trace.Link]:
             if link is not None:
                 links.append(link)
     return links
+
+
+async def _getmany(
+    getmany: Callable[..., Awaitable[_Fetched]], *, timeout_ms: int, max_records: int
+) -> _Fetched:
+    return await getmany(timeout_ms=max(timeout_ms, WAIT_MS), max_records=max_records)
 
 
 async def _parse(message: tuple[ConsumerRecord, ...]) -> KafkaMessage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -704,6 +705,24 @@ class TestTheIntake:
         monkeypatch.setattr(broker, "stop", stops)
         await asyncio.wait_for(end([running]), 20)
         assert stopped
+
+    async def test_an_idle_one_waits_in_kafkas_client_and_does_not_ask_again_and_again(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[float] = []
+        getmany = AIOKafkaConsumer.getmany
+
+        async def counted(self: AIOKafkaConsumer, *partitions: Any, **options: Any) -> Any:
+            asked.append(time.monotonic())
+            return await getmany(self, *partitions, **options)
+
+        monkeypatch.setattr(AIOKafkaConsumer, "getmany", counted)
+        intake = await log.intake()
+        log.run(intake)
+        await eventually(lambda: intake.caught_up_once)
+        begun = len(asked)
+        await eventually(lambda: len(asked) >= begun + 10)
+        assert asked[begun + 9] - asked[begun] > 0.5
 
     async def test_what_it_is_assigned_while_it_leaves_is_not_begun(
         self, log: Log, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.http import create_app
 from shared.http.corked import CorkedProtocol, Whole
 from shared.http.thin import MOST_BYTES
 from shared.settings import Settings
+from tests.support.polling import eventually
 from tests.unit.test_http import ISSUER, KEY, publish, token
 from tests.unit.test_http_thin import Things, things_router
 
@@ -80,7 +82,9 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(folder: Path, protocol: type[HttpToolsProtocol] = CorkedProtocol) -> AsyncIterator[Site]:
+async def serving(
+    folder: Path, protocol: type[HttpToolsProtocol] = CorkedProtocol, *, keep_alive_s: float = 600
+) -> AsyncIterator[Site]:
     things = Things()
     settings = Settings(auth_issuer=ISSUER, auth_jwks=str(folder / "jwks.json"))
     publish(settings, KEY.as_dict(private=False))
@@ -88,7 +92,7 @@ async def serving(folder: Path, protocol: type[HttpToolsProtocol] = CorkedProtoc
     (port,) = pick(1)
     config = uvicorn.Config(
         app, host=HOST, port=port, http=protocol, log_config=None, server_header=False, lifespan="off",
-        timeout_graceful_shutdown=1, timeout_keep_alive=600,
+        timeout_graceful_shutdown=1, timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]
     )  # fmt: skip
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
@@ -192,6 +196,46 @@ class TestARequestThatIsNotWhole:
             site.things.hold.set()
             assert (await staying.asked(request("Two")))[0] == 201
         assert site.things.ways == ["thin", "thin"]
+
+
+class TestAnIdleConnection:
+    async def test_is_closed_when_its_time_is_over(self, tmp_path: Path) -> None:
+        async with serving(tmp_path, keep_alive_s=0.3) as site, site.connected() as connection:
+            for _ in range(4):
+                assert (await connection.asked(request()))[0] == 201
+                await asyncio.sleep(0.15)
+            answered = time.monotonic()
+            assert await connection.ended()
+            assert time.monotonic() - answered > 0.1
+
+    async def test_is_not_idle_while_something_comes_or_is_done(self, tmp_path: Path) -> None:
+        whole = request()
+        async with serving(tmp_path, keep_alive_s=0.15) as site, site.connected() as connection:
+            assert (await connection.asked(whole))[0] == 201
+            connection.writer.write(whole[:30])
+            await asyncio.sleep(0.4)
+            site.things.begun.clear()
+            site.things.hold.clear()
+            connection.writer.write(whole[30:])
+            await site.things.begun.wait()
+            await asyncio.sleep(0.4)
+            site.things.hold.set()
+            assert (await connection.answer())[0] == 201
+            assert await connection.ended()
+
+    async def test_leaves_no_timer_behind(self, tmp_path: Path) -> None:
+        made: list[CorkedProtocol] = []
+
+        class Noted(CorkedProtocol):
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                made.append(self)
+                super().connection_made(transport)
+
+        async with serving(tmp_path, Noted) as site:
+            async with site.connected() as connection:
+                await connection.asked(request())
+                assert made[0].timeout_keep_alive_task is not None
+            await eventually(lambda: made[0].timeout_keep_alive_task is None)
 
 
 class TestAWhole:
