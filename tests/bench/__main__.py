@@ -34,7 +34,8 @@ CACHE_GB = 4.0
 """Of MongoDB's: by default it takes half of a machine's memory; the local stack's half gigabyte is for one desk."""
 BENCH_JSON = Path("bench.json")
 LOCK = Path("requirements-bench.lock")
-PROJECTIONS = ("P1", "P2", "P3", "P4", "P5", "P6", "P9", "two processes")
+AT_2000 = ("P1", "P2", "P3", "P4", "P6", "P9")
+PROJECTIONS = (*AT_2000, "P5", "two processes")
 OF_PROJECTIONS = (
     levers.READ_AS_SENT,
     levers.NEW_SUBJECTS,
@@ -110,27 +111,18 @@ class Bench:
         on = Projections(self._ground, sizes)
         self._say("publishing the events of the projections")
         await on.publish()
-        rates: list[float] = []
 
-        async def first() -> dict[str, Any]:
-            nonlocal rates
+        async def at_2000() -> dict[str, Any]:
             await on.check()
-            found = await on.batches(2_000)
-            rates = found["rates"]
-            p6 = {name.removeprefix("cpu_"): found[name] for name in ("cpu_ratio", "cpu_runs")}
-            self.results["P6"] = {**p6, "cpu_us": found["cpu_us"], "peer_cpu_us": found["peer_cpu_us"]}
-            self.results["P3"] = await on.limit(found["documents_s"])
-            if not quick:
-                untuned = await on.batches(2_000, collector=False, repetitions=min(3, self._repetitions))
-                found |= {"untuned_ratio": untuned["ratio"], "untuned_runs": untuned["runs"]}
-            return found
+            return await on.at_2000(self._wanted)
 
-        await self._try(("P1",), first, force=True)
-        if not rates:
-            return
-        await self._try(("P2",), lambda: on.per_message(rates))
-        await self._try(("P4",), lambda: on.consuming(rates))
-        await self._try(("P9",), lambda: on.quix(rates))
+        async def untuned() -> dict[str, Any]:
+            found = await on.batches(2_000, collector=False, repetitions=min(3, self._repetitions))
+            return self.results["P1"] | {"untuned_ratio": found["ratio"], "untuned_runs": found["runs"]}
+
+        await self._try(tuple(row for row in AT_2000 if row in self._wanted), at_2000)
+        if not quick and "ratio" in self.results.get("P1", {}):
+            await self._try(("P1",), untuned)
         await self._try(("P5",), lambda: on.batches(500))
         if not quick:
             await self._try(("two processes",), on.two_processes)
@@ -162,10 +154,8 @@ class Bench:
             into[name] = {"skipped": f"failed: {str(error).splitlines()[0]}"}
         self._say(f"without {name}: {into[name]}")
 
-    async def _try(
-        self, keys: tuple[str, ...], measure: Callable[[], Awaitable[dict[str, Any]]], *, force: bool = False
-    ) -> None:
-        if not force and not self._wanted & set(keys):
+    async def _try(self, keys: tuple[str, ...], measure: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        if not self._wanted & set(keys):
             return
         begun = time.monotonic()
         try:
@@ -175,7 +165,7 @@ class Bench:
             for key in keys:
                 self.results[key] = {"skipped": f"failed: {str(error).splitlines()[0]}"}
             return
-        if len(keys) == 1:
+        if len(keys) == 1 and keys[0] not in found:
             self.results[keys[0]] = found
         else:
             self.results |= found

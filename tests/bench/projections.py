@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,47 @@ class Projections:
             await self._ground.clean(of_peer)
         await self._ground.clean(place)
 
+    async def at_2000(self, wanted: Set[str]) -> dict[str, Run]:
+        """The rows of `wanted` beside the product at 2,000: in each repetition each peer, one after the other.
+
+        Returns:
+            Of P1 to P4, P6 and P9 what is wanted; a peer that fails is `skipped`, with the reason.
+        """
+        peers: dict[str, Callable[[], Awaitable[Run]]] = {
+            "P1": lambda: self._subscriber(2_000),
+            "P2": lambda: self._per_message(1),
+            "P2 workers": lambda: self._per_message(WORKERS),
+            "P3": self._limit,
+            "P4": lambda: self._peer("consume", self._place(), self.events, tuned=True),
+            "P9": self._quix,
+        }
+        asked = wanted | ({"P1"} if "P6" in wanted else set())
+        found: dict[str, list[Run]] = {name: [] for name in peers if name.split(" ")[0] in asked}
+        failed: dict[str, str] = {}
+        ours = []
+        for _ in range(self._sizes.repetitions):
+            ours.append(await self.ours(2_000))
+            for name in [name for name in found if name not in failed]:
+                try:
+                    found[name].append(await peers[name]())
+                except (Failed, TimeoutError, OSError) as error:
+                    failed[name] = f"failed: {str(error).splitlines()[0]}"
+        rows: dict[str, Run] = {}
+        for name, theirs in found.items():
+            if name in failed:
+                rows[name] = {"skipped": failed[name]}
+            elif name == "P1":
+                rows[name] = _beside(ours, theirs)
+                rows["P6"] = {
+                    each.removeprefix("cpu_"): rows[name][each] for each in ("cpu_ratio", "cpu_runs")
+                }
+                rows["P6"] |= {each: rows[name][each] for each in ("cpu_us", "peer_cpu_us")}
+            else:
+                rows[name] = _rated(ours, theirs, "documents_s" if name == "P3" else "rate")
+        if workers := rows.pop("P2 workers", None):
+            rows["P2"] |= {f"workers_{name}": value for name, value in workers.items() if name != "rate"}
+        return {name: row for name, row in rows.items() if name in wanted}
+
     async def batches(self, batch: int, *, collector: bool = True, repetitions: int | None = None) -> Run:
         """The product at a batch size, and the batch subscriber at the same, in pairs.
 
@@ -85,88 +126,8 @@ class Projections:
         ours, peers = [], []
         for _ in range(repetitions or self._sizes.repetitions):
             ours.append(await self.ours(batch, without="" if collector else "frozen-collector"))
-            place = self._place()
-            peers.append(
-                await self._peer(
-                    "batch_subscriber", place, min(self.events, self._sizes.peer_events), batch=batch
-                )
-            )
-            await self._ground.clean(place)
-        runs = ratios([each["rate"] for each in ours], [each["rate"] for each in peers])
-        cpu = ratios([each["cpu_us"] for each in ours], [each["cpu_us"] for each in peers])
-        return {
-            "ratio": median(runs),
-            "runs": runs,
-            "rate": median(each["rate"] for each in ours),
-            "peer_rate": median(each["rate"] for each in peers),
-            "cpu_ratio": median(cpu),
-            "cpu_runs": cpu,
-            "cpu_us": median(each["cpu_us"] for each in ours),
-            "peer_cpu_us": median(each["cpu_us"] for each in peers),
-            "documents_s": [each["documents_s"] for each in ours],
-            "rates": [each["rate"] for each in ours],
-            "rss_mb": max(each["rss_mb"] for each in ours),
-        }
-
-    async def per_message(self, rates: list[float]) -> Run:
-        """P2, beside the product's rates at 2,000: one message after the other, and `WORKERS` at once."""
-        found: dict[int, list[Run]] = {1: [], WORKERS: []}
-        for _ in rates:
-            for workers, of_these in found.items():
-                place = self._place()
-                events = self._sizes.slow_events if workers > 1 else self._sizes.slow_events // 3
-                of_these.append(await self._peer("per_message", place, events, workers=workers))
-                await self._ground.clean(place)
-        alone, many = (ratios(rates, [each["rate"] for each in of_these]) for of_these in found.values())
-        return {
-            "ratio": median(alone),
-            "runs": alone,
-            "peer_rate": median(each["rate"] for each in found[1]),
-            "workers_ratio": median(many),
-            "workers_runs": many,
-            "workers_peer_rate": median(each["rate"] for each in found[WORKERS]),
-        }
-
-    async def limit(self, documents_s: list[float]) -> Run:
-        """P3, beside the documents that the product wrote."""
-        found = []
-        for _ in documents_s:
-            place = self._place()
-            env = self._peer_env(place)
-            found.append(
-                (
-                    await self._ground.run(
-                        "peers.bulk_limit", env=env, pairs=self._sizes.pairs, batches=LIMIT_BATCHES
-                    )
-                )["documents_s"]
-            )
-            await self._ground.clean(place)
-        runs = ratios(documents_s, found)
-        return {"ratio": median(runs), "runs": runs, "rate": median(documents_s), "peer_rate": median(found)}
-
-    async def consuming(self, rates: list[float]) -> Run:
-        """P4, beside the product's rates at 2,000."""
-        found = [await self._peer("consume", self._place(), self.events, tuned=True) for _ in rates]
-        runs = ratios(rates, [each["rate"] for each in found])
-        return {"ratio": median(runs), "runs": runs, "peer_rate": median(each["rate"] for each in found)}
-
-    async def quix(self, rates: list[float]) -> Run:
-        """P9, beside the product's rates at 2,000; needs the environment of `requirements-bench.lock`."""
-        if not there(QUIX_PYTHON):
-            return {"skipped": "Quix Streams could not be installed"}
-        found = []
-        for _ in rates:
-            place = self._place()
-            env = {**self._peer_env(place), "PYTHONWARNINGS": "ignore"}
-            asked = b'{"events": %d, "batch": 2000}' % min(self.events, self._sizes.peer_events)
-            script = str(Path(__file__).with_name("peers") / "quix_sink.py")
-            found.append(await run_json(script, asked, env=env, python=str(QUIX_PYTHON), script=True))
-            latest = self._ground.client.database(f"{place.database_prefix}metrics")["latest"]
-            if not await latest.estimated_document_count():
-                raise Failed("Quix Streams stored nothing")
-            await self._ground.clean(place)
-        runs = ratios(rates, [each["rate"] for each in found])
-        return {"ratio": median(runs), "runs": runs, "peer_rate": median(each["rate"] for each in found)}
+            peers.append(await self._subscriber(batch))
+        return _beside(ours, peers)
 
     async def two_processes(self) -> Run:
         """Two processes of one group beside one alone, on the same cores."""
@@ -193,6 +154,45 @@ class Projections:
         before = await self._documents()
         found = await self._project(place, self.events, batch=batch, without=without)
         found["documents_s"] = (await self._documents() - before) / found["seconds"]
+        await self._ground.clean(place)
+        return found
+
+    async def _subscriber(self, batch: int) -> Run:
+        """The batch subscriber, over a part of the dataset."""
+        return await self._cleaned("batch_subscriber", self._sizes.peer_events, batch=batch)
+
+    async def _per_message(self, workers: int) -> Run:
+        """One message after the other, or so many at once, over a smaller part."""
+        events = self._sizes.slow_events if workers > 1 else self._sizes.slow_events // 3
+        return await self._cleaned("per_message", events, workers=workers)
+
+    async def _cleaned(self, name: str, events: int, **options: Any) -> Run:
+        place = self._place()
+        found = await self._peer(name, place, min(self.events, events), **options)
+        await self._ground.clean(place)
+        return found
+
+    async def _limit(self) -> Run:
+        place = self._place()
+        env = self._peer_env(place)
+        found: Run = await self._ground.run(
+            "peers.bulk_limit", env=env, pairs=self._sizes.pairs, batches=LIMIT_BATCHES
+        )
+        await self._ground.clean(place)
+        return found
+
+    async def _quix(self) -> Run:
+        """Needs the environment of `requirements-bench.lock`."""
+        if not there(QUIX_PYTHON):
+            raise Failed("Quix Streams could not be installed")
+        place = self._place()
+        env = {**self._peer_env(place), "PYTHONWARNINGS": "ignore"}
+        asked = b'{"events": %d, "batch": 2000}' % min(self.events, self._sizes.peer_events)
+        script = str(Path(__file__).with_name("peers") / "quix_sink.py")
+        found: Run = await run_json(script, asked, env=env, python=str(QUIX_PYTHON), script=True)
+        latest = self._ground.client.database(f"{place.database_prefix}metrics")["latest"]
+        if not await latest.estimated_document_count():
+            raise Failed("Quix Streams stored nothing")
         await self._ground.clean(place)
         return found
 
@@ -257,6 +257,26 @@ class Projections:
         for name in ("goals", "diaries", "mentorships"):
             sums[name] = await database[name].count_documents({})
         return {name: amount for name, amount in sums.items() if amount}
+
+
+def _rated(ours: Sequence[Run], peers: Sequence[Run], by: str = "rate") -> Run:
+    """The row of rates in pairs."""
+    rates, theirs = ([each[by] for each in runs] for runs in (ours, peers))
+    runs = ratios(rates, theirs)
+    return {"ratio": median(runs), "runs": runs, "rate": median(rates), "peer_rate": median(theirs)}
+
+
+def _beside(ours: Sequence[Run], peers: Sequence[Run]) -> Run:
+    """The row of rates in pairs, with what of CPU and memory was used."""
+    cpu = ratios([each["cpu_us"] for each in ours], [each["cpu_us"] for each in peers])
+    return {
+        **_rated(ours, peers),
+        "cpu_ratio": median(cpu),
+        "cpu_runs": cpu,
+        "cpu_us": median(each["cpu_us"] for each in ours),
+        "peer_cpu_us": median(each["cpu_us"] for each in peers),
+        "rss_mb": max(each["rss_mb"] for each in ours),
+    }
 
 
 async def growth(ground: Ground, *, few: int, many: int, events: int) -> Run:
