@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from typing import Any
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -56,11 +57,18 @@ class Whole:
     `status` is that of the answer that was written here; 0: none was.
     """
 
-    __slots__ = ("_cycle", "status")
+    __slots__ = ("_held_elsewhere", "status")
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        # The cycle holds the scope, which holds this: held in turn, all of a request would wait for the collector.
+        self._held_elsewhere = ref(cycle)
         self.status = 0
+
+    @property
+    def _cycle(self) -> RequestResponseCycle:
+        cycle = self._held_elsewhere()
+        assert cycle is not None  # noqa: S101 - narrows; it runs what asks
+        return cycle
 
     @property
     def body(self) -> bytes | None:

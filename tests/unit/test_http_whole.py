@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 import uvicorn
 from prometheus_client import REGISTRY
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from deploy.local.ports import HOST, pick
 from shared.clock import SystemClock
@@ -164,6 +165,19 @@ class TestAnAnswerAsAWhole:
             assert not any(line.startswith(("x-made", "location")) for line in lines)
             site.things.location = "/v1/things/1"
             assert (await connection.asked(request()))[0] == 201
+
+    async def test_leaves_nothing_to_the_collector(self, site: Site) -> None:
+        """Twenty containers a request would have it run, and everybody wait, every other second under load."""
+        async with site.connected() as connection:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(10):
+                    assert (await connection.asked(request()))[0] == 201
+                alive = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+            finally:
+                gc.enable()
+        assert len(alive) <= 2
 
 
 class TestARequestThatIsNotWhole:
