@@ -190,7 +190,7 @@ def continued(
 ) -> AbstractContextManager[trace.Span]:
     """A span to run under, that continues the trace of `carrier` (`traceparent`, `tracestate`), or begins one.
 
-    Where no exporter takes spans, it is their `traceparent` alone, at a tenth of the cost.
+    Where no exporter takes spans, it is their `traceparent` alone, at a fifth of the cost.
     """
     if _exported():
         return tracer().start_as_current_span(name, context=_parent(carrier), kind=kind)

@@ -1,7 +1,8 @@
 """HTTP/1.1 connections that say in one write what they have to say in one turn of the event loop.
 
 uvicorn writes an answer's head and its body one after the other, and uvloop sends each at once: two system calls, and a
-client that is woken for the head alone. Held back until the turn ends, they leave together.
+client that is woken for the head alone. Held back until the turn ends, they leave together. Who knows of the extension
+`WHOLE` takes a request, and gives its answer, past ASGI's messages.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class Within:
-    """See `within`. Every request enters one: a class and a timer cost a third of `asyncio.timeout`."""
+    """See `within`. Every request enters one: a class and a timer cost half of `asyncio.timeout`."""
 
     __slots__ = ("_before", "_expired", "_seconds", "_task", "_timer")
 

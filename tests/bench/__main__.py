@@ -25,7 +25,7 @@ from rich.table import Table
 
 from shared import levers
 from tests.bench import end_to_end, others, writes
-from tests.bench.ground import Failed, Ground, median, ratios
+from tests.bench.ground import Failed, Ground, median, ratios, skipped
 from tests.bench.projections import QUIX_PYTHON, Projections, Sizes, growth
 from tests.bench.rows import ROWS, lines, number
 from tests.support.engines import embedded
@@ -120,7 +120,7 @@ class Bench:
             found = await on.batches(2_000, collector=False, repetitions=min(3, self._repetitions))
             return self.results["P1"] | {"untuned_ratio": found["ratio"], "untuned_runs": found["runs"]}
 
-        await self._try(tuple(row for row in AT_2000 if row in self._wanted), at_2000)
+        await self._try(AT_2000, at_2000)
         if not quick and "ratio" in self.results.get("P1", {}):
             await self._try(("P1",), untuned)
         await self._try(("P5",), lambda: on.batches(500))
@@ -151,27 +151,27 @@ class Bench:
         try:
             into[name] = await measuring
         except (Failed, TimeoutError, OSError) as error:
-            into[name] = {"skipped": f"failed: {str(error).splitlines()[0]}"}
+            into[name] = skipped(error)
         self._say(f"without {name}: {into[name]}")
 
     async def _try(self, keys: tuple[str, ...], measure: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-        if not self._wanted & set(keys):
+        wanted = [key for key in keys if key in self._wanted]
+        if not wanted:
             return
         begun = time.monotonic()
         try:
             found = await measure()
         except (Failed, TimeoutError, OSError) as error:
-            self._say(f"{', '.join(keys)} failed: {error}")
-            for key in keys:
-                self.results[key] = {"skipped": f"failed: {str(error).splitlines()[0]}"}
+            self._say(f"{', '.join(wanted)} failed: {error}")
+            self.results |= dict.fromkeys(wanted, skipped(error))
             return
-        if len(keys) == 1 and keys[0] not in found:
+        if len(keys) == 1:
             self.results[keys[0]] = found
         else:
             self.results |= found
         for cells in lines({key: self.results[key] for key in keys if key in self.results}):
             self._say(f"{cells[0]}: {cells[2]}, goal {cells[3]}: {cells[4]}")
-        self._say(f"{', '.join(keys)} measured in {time.monotonic() - begun:.0f} s")
+        self._say(f"{', '.join(wanted)} measured in {time.monotonic() - begun:.0f} s")
 
 
 def install_peers() -> str | None:

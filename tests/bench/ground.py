@@ -190,6 +190,20 @@ def median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
+def rated(
+    ours: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, Any]], by: str = "rate"
+) -> dict[str, Any]:
+    """The row of rates in pairs; `by` names the rate."""
+    rates, theirs = ([each[by] for each in runs] for runs in (ours, peers))
+    runs = ratios(rates, theirs)
+    return {"ratio": median(runs), "runs": runs, "rate": median(rates), "peer_rate": median(theirs)}
+
+
+def skipped(error: BaseException) -> dict[str, Any]:
+    """The row of what could not be measured."""
+    return {"skipped": f"failed: {str(error).splitlines()[0]}"}
+
+
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """The ratios of paired runs."""
     return [a / b for a, b in zip(above, below, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.events.topics import TOPICS
-from tests.bench.ground import Ground, Place, median, ratios
+from tests.bench.ground import Ground, Place, median, rated, ratios
 
 Run = dict[str, Any]
 EVENTS_A_GOAL = 20
@@ -40,12 +40,8 @@ async def relay(ground: Ground, *, events: int, repetitions: int) -> dict[str, A
 
 
 def _relayed(ours: list[Run], bare: list[Run]) -> dict[str, Any]:
-    runs = ratios([each["rate"] for each in ours], [each["rate"] for each in bare])
     return {
-        "ratio": median(runs),
-        "runs": runs,
-        "rate": median(each["rate"] for each in ours),
-        "peer_rate": median(each["rate"] for each in bare),
+        **rated(ours, bare),
         "acked_ratio": median(ratios([each["acked_rate"] for each in ours], [each["rate"] for each in bare])),
         "cpu_us": median(each["cpu_us"] for each in ours),
         "peer_cpu_us": median(each["cpu_us"] for each in bare),

@@ -12,7 +12,7 @@ from typing import Any
 from shared import events as contract
 from shared.ids import uuid7
 from tests.bench import workload
-from tests.bench.ground import Failed, Ground, Place, median, ratios, run_json
+from tests.bench.ground import Failed, Ground, Place, median, rated, ratios, run_json, skipped
 from tests.bench.workload import BEGIN, Told
 
 CHECKED_PAIRS = 25
@@ -93,7 +93,7 @@ class Projections:
         }
         asked = wanted | ({"P1"} if "P6" in wanted else set())
         found: dict[str, list[Run]] = {name: [] for name in peers if name.split(" ")[0] in asked}
-        failed: dict[str, str] = {}
+        failed: dict[str, Run] = {}
         ours = []
         for _ in range(self._sizes.repetitions):
             ours.append(await self.ours(2_000))
@@ -101,11 +101,13 @@ class Projections:
                 try:
                     found[name].append(await peers[name]())
                 except (Failed, TimeoutError, OSError) as error:
-                    failed[name] = f"failed: {str(error).splitlines()[0]}"
+                    failed[name] = skipped(error)
         rows: dict[str, Run] = {}
         for name, theirs in found.items():
             if name in failed:
-                rows[name] = {"skipped": failed[name]}
+                rows[name] = failed[name]
+                if name == "P1":
+                    rows["P6"] = failed[name]
             elif name == "P1":
                 rows[name] = _beside(ours, theirs)
                 rows["P6"] = {
@@ -113,7 +115,7 @@ class Projections:
                 }
                 rows["P6"] |= {each: rows[name][each] for each in ("cpu_us", "peer_cpu_us")}
             else:
-                rows[name] = _rated(ours, theirs, "documents_s" if name == "P3" else "rate")
+                rows[name] = rated(ours, theirs, "documents_s" if name == "P3" else "rate")
         if workers := rows.pop("P2 workers", None):
             rows["P2"] |= {f"workers_{name}": value for name, value in workers.items() if name != "rate"}
         return {name: row for name, row in rows.items() if name in wanted}
@@ -259,18 +261,11 @@ class Projections:
         return {name: amount for name, amount in sums.items() if amount}
 
 
-def _rated(ours: Sequence[Run], peers: Sequence[Run], by: str = "rate") -> Run:
-    """The row of rates in pairs."""
-    rates, theirs = ([each[by] for each in runs] for runs in (ours, peers))
-    runs = ratios(rates, theirs)
-    return {"ratio": median(runs), "runs": runs, "rate": median(rates), "peer_rate": median(theirs)}
-
-
 def _beside(ours: Sequence[Run], peers: Sequence[Run]) -> Run:
     """The row of rates in pairs, with what of CPU and memory was used."""
     cpu = ratios([each["cpu_us"] for each in ours], [each["cpu_us"] for each in peers])
     return {
-        **_rated(ours, peers),
+        **rated(ours, peers),
         "cpu_ratio": median(cpu),
         "cpu_runs": cpu,
         "cpu_us": median(each["cpu_us"] for each in ours),

@@ -40,7 +40,8 @@ def request(title: str = "Read seven papers", *headers: str, more: int = 0) -> b
 class Connection:
     """One connection to the server, read answer by answer."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._site = site
         self._reader = reader
         self.writer = writer
 
@@ -55,9 +56,9 @@ class Connection:
     async def asked(self, *parts: bytes) -> tuple[int, list[str], bytes]:
         """What is answered to a request that is sent in parts, each after the one before it was taken in."""
         for part in parts:
+            taken = self._site.taken + len(part)
             self.writer.write(part)
-            await self.writer.drain()
-            await asyncio.sleep(0.02)
+            await eventually(lambda taken=taken: self._site.taken >= taken, every=0.005)  # type: ignore[misc]
         return await self.answer()
 
     async def ended(self) -> bool:
@@ -67,17 +68,18 @@ class Connection:
 
 
 class Site:
-    """A server and what its things were made by."""
+    """A server, what its things were made by, and how many bytes it has taken in."""
 
     def __init__(self, port: int, things: Things) -> None:
         self.port = port
         self.things = things
+        self.taken = 0
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
         reader, writer = await asyncio.open_connection(HOST, self.port)
         try:
-            yield Connection(reader, writer)
+            yield Connection(self, reader, writer)
         finally:
             writer.close()
 
@@ -91,17 +93,22 @@ async def serving(
     publish(settings, KEY.as_dict(private=False))
     app = create_app("Onbelay things", settings, SystemClock(), routers=[things_router(things)])
     (port,) = pick(1)
+    site = Site(port, things)
+
+    class Counting(protocol):  # type: ignore[misc,valid-type]
+        def data_received(self, data: bytes) -> None:
+            site.taken += len(data)
+            super().data_received(data)
+
     config = uvicorn.Config(
-        app, host=HOST, port=port, http=protocol, log_config=None, server_header=False, lifespan="off",
+        app, host=HOST, port=port, http=Counting, log_config=None, server_header=False, lifespan="off",
         timeout_graceful_shutdown=1, timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]
     )  # fmt: skip
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not running.done()
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.started)
     try:
-        yield Site(port, things)
+        yield site
     finally:
         server.should_exit = True
         await running

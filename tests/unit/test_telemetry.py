@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from shared import telemetry
 from shared.telemetry import continued, current_traceparent
+from tests.support.polling import eventually
 
 ABOVE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 VALID = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -86,8 +87,7 @@ class TestALogLine:
         with continued("POST", {"traceparent": ABOVE}):
             here = current_traceparent()
             requests.write("POST", "/v1/things", 201, 1.5)
-        await asyncio.sleep(0)
-        line = json.loads(stream.getvalue())
+        line = json.loads(await eventually(stream.getvalue))
         assert here == f"00-{line['trace_id']}-{line['span_id']}-01"
         assert (line["route"], line["status"], line["ms"]) == ("/v1/things", 201, 1.5)
 
