@@ -6,10 +6,12 @@ Logs carry ids, never private words. Trace context is W3C's (`traceparent`), by 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -22,7 +24,9 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import SummaryMetricFamily
+from prometheus_client.registry import Collector
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _HERE: ContextVar[str | None] = ContextVar("traceparent", default=None)
@@ -67,6 +71,42 @@ WATERMARK_AGE = Gauge("onbelay_watermark_age_seconds", "Domain time since the la
 NUDGES = Counter("onbelay_nudges", "Nudges by outcome", ["kind", "outcome", "reason"])
 
 
+class CollectorPauses(Collector):
+    """How long Python's cyclic collector held everything up, by generation; a callback of `gc`.
+
+    Plain sums, told when a page is asked for: a collection may begin in the midst of counting something else, whose
+    lock is then held.
+    """
+
+    def __init__(self) -> None:
+        self._begun = 0.0
+        self._told = [(0, 0.0)] * len(gc.get_stats())
+
+    def __call__(self, phase: str, info: Mapping[str, int]) -> None:
+        """A collection begins (`start`) or has ended (`stop`)."""
+        if phase == "start":
+            self._begun = time.perf_counter()
+            return
+        generation = info["generation"]
+        count, seconds = self._told[generation]
+        self._told[generation] = count + 1, seconds + time.perf_counter() - self._begun
+
+    def collect(self) -> Iterator[SummaryMetricFamily]:
+        """The family `onbelay_collector_pause_seconds`."""
+        family = SummaryMetricFamily(
+            "onbelay_collector_pause_seconds",
+            "Time for which the cyclic collector held the process up",
+            labels=["generation"],
+        )
+        for generation, (count, seconds) in enumerate(self._told):
+            family.add_metric([str(generation)], count, seconds)
+        yield family
+
+
+_PAUSES = CollectorPauses()
+REGISTRY.register(_PAUSES)
+
+
 def configure(service: str, level: str = "INFO") -> None:
     """Set up logging and tracing of this process. Libraries' logs come out in the same form."""
     timestamper = structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -102,6 +142,8 @@ def configure(service: str, level: str = "INFO") -> None:
     for chatty in ("aiokafka", "faststream", "pymongo", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+    if _PAUSES not in gc.callbacks:
+        gc.callbacks.append(_PAUSES)
     # When a counter was made tells nobody anything, and doubles the page.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     trace.set_tracer_provider(

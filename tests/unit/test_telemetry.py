@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -99,3 +102,42 @@ class TestALogLine:
         with continued("POST", {}):
             pass
         assert telemetry._add_trace(None, "info", {"event": "something"}) == {"event": "something"}
+
+
+class TestPausesOfTheCollector:
+    @pytest.fixture(autouse=True)
+    def alone(self) -> Iterator[None]:
+        """No collection but the one that a test asks for."""
+        gc.disable()
+        yield
+        gc.enable()
+
+    @staticmethod
+    def _shown(pauses: telemetry.CollectorPauses) -> dict[str, tuple[float, float]]:
+        """By generation how often, and how long."""
+        (family,) = pauses.collect()
+        found = {
+            (each.name.rpartition("_")[2], each.labels["generation"]): each.value for each in family.samples
+        }
+        return {generation: (found["count", generation], found["sum", generation]) for generation in "012"}
+
+    def test_are_counted_and_added_up_by_generation(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = iter([10.0, 10.25, 20.0, 20.5, 30.0, 31.0])
+        monkeypatch.setattr("shared.telemetry.time.perf_counter", lambda: next(clock))
+        pauses = telemetry.CollectorPauses()
+        for generation in (0, 2, 2):
+            pauses("start", {"generation": generation})
+            pauses("stop", {"generation": generation, "collected": 0, "uncollectable": 0})
+        assert self._shown(pauses) == {"0": (1, 0.25), "1": (0, 0), "2": (2, 1.5)}
+
+    def test_of_a_process_are_on_its_page(self) -> None:
+        script = (
+            "import gc; from prometheus_client import generate_latest; from shared import telemetry\n"
+            "gc.disable(); telemetry.configure('goals'); telemetry.configure('goals'); gc.collect(); gc.collect()\n"
+            "print(generate_latest().decode())"
+        )
+        page = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout
+        assert 'onbelay_collector_pause_seconds_count{generation="2"} 2.0' in page
+        assert 'onbelay_collector_pause_seconds_count{generation="0"} 0.0' in page

@@ -23,6 +23,12 @@ RUNBOOK = ROOT / "docs" / "runbook.md"
 COMPOSE = ROOT / "docker-compose.yml"
 K8S = ROOT / "deploy" / "k8s"
 METRIC = re.compile(r"\bonbelay_[a-z0-9_]+")
+SUFFIXES = {
+    "counter": ["_total"],
+    "histogram": ["_bucket", "_sum", "_count"],
+    "summary": ["_sum", "_count"],
+}
+"""Of the series of a family, by its type."""
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -36,7 +42,7 @@ def exported() -> set[str]:
         importlib.import_module(f"services.{name}.app")
     found: set[str] = set()
     for family in REGISTRY.collect():
-        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+        suffixes = SUFFIXES.get(family.type, [""])
         found |= {family.name + suffix for suffix in suffixes}
     return found
 
