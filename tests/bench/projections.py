@@ -22,7 +22,6 @@ Run = dict[str, Any]
 
 WORKERS = 32
 """Messages at once of the subscriber per message, where it is allowed any."""
-LIMIT_BATCHES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +176,7 @@ class Projections:
     async def _limit(self) -> Run:
         place = self._place()
         env = self._peer_env(place)
-        found: Run = await self._ground.run(
-            "peers.bulk_limit", env=env, pairs=self._sizes.pairs, batches=LIMIT_BATCHES
-        )
+        found: Run = await self._ground.run("peers.bulk_limit", env=env, pairs=self._sizes.pairs)
         await self._ground.clean(place)
         return found
 

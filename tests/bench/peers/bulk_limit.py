@@ -7,7 +7,6 @@ writes them, one transaction after the other. Nothing is consumed, decoded, fold
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -83,8 +82,8 @@ def _subjects(batch: list[Told]) -> list[Operation]:
     return writes.operations()
 
 
-async def batches(generation: Generation, pairs: int, count: int) -> list[Batch]:
-    """What the first `count` transactions of the check-ins topic write, for so many pairs."""
+async def batches(generation: Generation, pairs: int) -> list[Batch]:
+    """What the transactions of the check-ins topic write, for so many pairs; those that are full."""
     found: list[Batch] = []
 
     async def taken(collection: Collection, writes: Writes, _: Any) -> int:
@@ -94,7 +93,7 @@ async def batches(generation: Generation, pairs: int, count: int) -> list[Batch]
 
     store = folding.Folding(generation)
     with patch.object(folding, "write_all", taken):
-        for partition, batch in itertools.islice(_by_partition(pairs), count):
+        for partition, batch in _by_partition(pairs):
             found.append({"subjects": _subjects(batch)})
             changes = fold_checkins([_received(each) for each in batch])
             await store.write(changes, f"checkins/{partition}", set(), None)  # type: ignore[arg-type]
@@ -117,7 +116,7 @@ async def _made(asked: dict[str, Any]) -> list[Batch]:
     mongo = Mongo.connect(os.environ["PEER_MONGO"])
     generation = Generation(mongo, mongo.database(os.environ["PEER_DATABASE"]), "")
     await generation.make_indexes()
-    made = await batches(generation, asked["pairs"], asked["batches"])
+    made = await batches(generation, asked["pairs"])
     await mongo.close()
     return made
 
@@ -144,7 +143,7 @@ def _write(made: list[Batch]) -> dict[str, Any]:
 
 
 async def main(asked: dict[str, Any]) -> dict[str, Any]:
-    """Write up to `batches` transactions of `pairs` pairs; `documents_s` is documents written a second."""
+    """Write the transactions of `pairs` pairs; `documents_s` is documents written a second."""
     return await asyncio.to_thread(_write, await _made(asked))
 
 
