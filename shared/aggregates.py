@@ -244,7 +244,7 @@ class Aggregates:
                 self._outbox.kick(change.collection, change.after)
 
     async def replay(self, idem: Idem | None, now: datetime) -> Answer | None:
-        """The answer kept for an idempotency key, or None: then do the work.
+        """The answer kept for an idempotency key, `replayed`; or None: then do the work.
 
         Raises:
             Unprocessable: the key was used with another body.
@@ -262,7 +262,7 @@ class Aggregates:
             raise Unprocessable.parameter(
                 "Idempotency-Key", "This key was used with another body; a key names one request."
             )
-        return Answer(status=entry["status"], body=entry["body"], headers=dict(entry["headers"]))
+        return Answer(entry["status"], entry["body"], dict(entry["headers"]), replayed=True)
 
     async def forget_answers(self, before: datetime) -> int:
         """Drop the answers kept since before `before` (domain time); returns how many documents had some."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from services.checkins.domain.check_in import (
     NO_CHECK_IN,
     NO_GOAL,
@@ -110,7 +108,7 @@ class Logbook:
             kept = await self._check_ins.replay(idem, self._clock.now())
             if kept is None:
                 raise
-            return _replayed(kept, caller)
+            return _told_to(caller, kept)
 
     async def _decided(
         self, org_id: str, person_id: str, command: LogCheckIn, patience: Patience
@@ -150,7 +148,7 @@ class Logbook:
     async def _would_answer(self, caller: Caller, command: LogCheckIn, idem: Idem | None) -> Answer:
         kept = await self._check_ins.replay(idem, self._clock.now())
         if kept is not None:
-            return _replayed(kept, caller)
+            return _told_to(caller, kept)
         if command.goal_id is not None:
             self._check_ins.give_back(command.goal_id, await self._check_ins.number(command.goal_id))
         return Answer(201)
@@ -166,7 +164,7 @@ class Logbook:
                     continue
                 kept = await self._check_ins.replay(idem, check_in.logged_at)
                 if kept is not None:
-                    return _replayed(kept, caller)
+                    return _told_to(caller, kept)
                 continue
             return answer
         raise Conflict("Others keep logging on this goal; try again.", retry_after=1)
@@ -284,7 +282,7 @@ class Logbook:
         """Take notice of a check-in as the acting person; answers the check-in."""
         kept = await self._check_ins.replay(idem, self._clock.now())
         if kept is not None:
-            return _replayed(kept, caller)
+            return _told_to(caller, kept)
         return await retry_stale(lambda: self._acknowledge(caller, checkin_id, comment, idem))
 
     async def _acknowledge(
@@ -303,7 +301,7 @@ class Logbook:
             kept = await self._check_ins.replay(idem, now)
             if kept is None:
                 raise Conflict("The same request is still running.", retry_after=1) from None
-            return _replayed(kept, caller)
+            return _told_to(caller, kept)
         return answer
 
     async def _existing(
@@ -336,15 +334,11 @@ def _created(check_in: CheckIn, caller: Caller) -> Answer:
     return _told_to(caller, Answer(201, shown(check_in, words=reads_words(check_in, reader)), headers))
 
 
-def _replayed(kept: Answer, caller: Caller) -> Answer:
-    return msgspec.structs.replace(_told_to(caller, kept), replayed=True)
-
-
 def _told_to(caller: Caller, answer: Answer) -> Answer:
     if answer.body is None or not (caller.acts_as and answer.body.get("sensitive")):
         return answer
     headers = {name: value for name, value in answer.headers.items() if name != "ETag"}
-    return Answer(answer.status, {"checkin_id": answer.body["checkin_id"]}, headers)
+    return Answer(answer.status, {"checkin_id": answer.body["checkin_id"]}, headers, answer.replayed)
 
 
 def _link(token: str) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -341,7 +342,7 @@ class TestAnAggregate:
                 goals.new(id="2", org_id="o", key="m", subject="goal/2", now=NOW, idem=key, answer=answer)
             )
         replayed = await goals.replay(key, NOW + timedelta(hours=23))
-        assert replayed == answer
+        assert replayed == msgspec.structs.replace(answer, replayed=True)
         with pytest.raises(Unprocessable):
             await goals.replay(Idem("k", "another"), NOW)
         assert await goals.replay(key, NOW + timedelta(hours=24)) is None

@@ -132,7 +132,7 @@ class Base:
         async def attempt() -> Answer:
             kept = await aggregates.replay(idem, now)
             if kept is not None:
-                return msgspec.structs.replace(kept, replayed=True)
+                return kept
             try:
                 return await work()
             except Duplicate as duplicate:

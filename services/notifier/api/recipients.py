@@ -225,7 +225,7 @@ class Recipients:
             now = self.clock.now()
             kept = await self.store.replay(idem, now)
             if kept is not None:
-                return msgspec.structs.replace(kept, replayed=True)
+                return kept
             try:
                 await self.store.change_person(
                     caller.org_id, person_id, now, change, idem=idem, answer=answer

@@ -50,7 +50,7 @@ class Webhooks:
             now = self.clock.now()
             kept = await self.store.replay(idem, now)
             if kept is not None:
-                return msgspec.structs.replace(kept, replayed=True)
+                return kept
             if await self.store.count(caller.org_id) >= MAX_WEBHOOKS:
                 raise Conflict(f"An organization has at most {MAX_WEBHOOKS} webhooks.")
             made = Webhook(
@@ -187,7 +187,7 @@ class Webhooks:
             now = self.clock.now()
             kept = await self.store.replay(idem, now)
             if kept is not None:
-                return msgspec.structs.replace(kept, replayed=True)
+                return kept
             try:
                 after = await self.store.change(
                     caller.org_id, webhook_id, now, change, idem=idem, answer=answer, delivery=delivery
