@@ -6,8 +6,9 @@ zombie consumer, a crash between any two steps change nothing. Offsets live in M
 Idempotency key: (subject, topic, `ce_sequence`): what was folded is dropped, a gap parks its subject until the
 missing record comes, and shows in `onbelay_parked_subjects`.
 
-On failure: a record that is wrong goes to the dead letters with its reason, its neighbours are folded; a batch whose
-transaction fails is tried again for as long as it takes. A stored offset outside of the log's range halts that
+On failure: a record that is wrong goes to the dead letters with its reason, its neighbours are folded; so does one that
+fits its schema and all the same makes the fold fail, which smaller and smaller batches find. A batch whose transaction
+fails is tried again for as long as it takes. A stored offset outside of the log's range halts that
 partition (`onbelay_intake_halted`) and is never reset silently. A type that is not known is passed over and counted.
 """
 
@@ -28,6 +29,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
+from bson.errors import BSONError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry import trace
@@ -44,6 +46,8 @@ from shared.tasks import end, to_the_end, together
 
 log = structlog.get_logger(__name__)
 
+GOALS = "goals"
+"""The topic that tells whose goals and mentorships are."""
 MAX_BATCH = 2_000
 HIGH_WATER = 2 * MAX_BATCH
 QUEUED = 40_000
@@ -55,6 +59,10 @@ WAIT_MS = 100
 TRANSACTION_S = 30.0
 TRIES = 5
 """How often a batch may conflict with what people write before a smaller one is tried."""
+FOLD_TRIES = 3
+"""How often a record may make the fold fail alone before it is refused."""
+OF_DATA = (ArithmeticError, AssertionError, AttributeError, BSONError, LookupError, TypeError, ValueError)
+"""What a fold raises because of what is in a record; anything else may pass."""
 FETCH_BYTES = 2 * 1024 * 1024
 """Of each partition at once: held beside what is queued. A larger record comes all the same."""
 SUBJECTS_CACHED = 5_000
@@ -460,7 +468,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fold_queued(self, part: _Partition, session: Session) -> None:
         consumer: AIOKafkaConsumer = self._subscriber.consumer
-        failures = 0
+        failures = stumbles = 0
+        refused: str | None = None
         # A driver that is cancelled may end with another error than that: then this worker is not to go on.
         while self._partitions.get(part.tp) is part:
             if not part.queue:
@@ -471,9 +480,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             fresh = [record for record in records if record.offset >= part.expected]
             if fresh:
                 try:
-                    await self._take_in(part, fresh, session)
+                    await self._take_in(part, fresh, session, refused)
                     part.at_once = min(MAX_BATCH, 2 * part.at_once)
-                    failures = 0
+                    failures, stumbles, refused = 0, 0, None
                 except Crowded:
                     part.at_once = max(1, len(records) // 4)
                     log.info("a crowded batch is made smaller", topic=part.tp.topic, records=part.at_once)
@@ -490,6 +499,21 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     part.at_once = max(1, len(records) // 2)
                     await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                     failures += 1
+                    continue
+                except OF_DATA as error:
+                    if len(fresh) > 1:
+                        log.warning(
+                            "a fold failed: smaller batches are tried", error=repr(error), topic=part.tp.topic
+                        )
+                        part.at_once = max(1, len(records) // 2)
+                        continue
+                    log.exception("a record makes the fold fail", topic=part.tp.topic, offset=fresh[0].offset)
+                    # Alone next time as well, whatever comes meanwhile.
+                    part.at_once = len(records)
+                    stumbles += 1
+                    if stumbles >= FOLD_TRIES:
+                        refused = f"fold: {type(error).__name__}"
+                    await asyncio.sleep(RETRY_S[min(stumbles, len(RETRY_S)) - 1])
                     continue
                 except Exception:
                     log.exception("a fold failed: this partition stands still", topic=part.tp.topic)
@@ -516,9 +540,15 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         part.queue.clear()
         self._subscriber.consumer.seek(part.tp, part.expected)
 
-    async def _take_in(self, part: _Partition, records: Sequence[ConsumerRecord], session: Session) -> None:
+    async def _take_in(
+        self, part: _Partition, records: Sequence[ConsumerRecord], session: Session, refused: str | None
+    ) -> None:
+        """Fold records; or put them away for the reason `refused`."""
         topic = self._topics[part.tp.topic]
-        parsed = [_parsed(record, topic) for record in records]
+        if refused is None:
+            parsed = [_parsed(record, topic) for record in records]
+        else:
+            parsed = [_Parsed(record, reason=refused) for record in records]
         started = time.perf_counter()
         trusting = levers.on(levers.NEW_SUBJECTS) and not part.repeats
         links = _links(parsed)
@@ -693,6 +723,11 @@ class _Attempt:
             foreign = strangers.get(place) if strangers else None
             if subject is not None and subject.org_id != decoded.org_id:
                 foreign = decoded.subject
+            elif self._topic == GOALS:
+                # One that began in this batch is not stored yet.
+                mentorship = known.get(f"{GOALS}|mentorship/{decoded.key}")
+                if mentorship is not None and mentorship.org_id != decoded.org_id:
+                    foreign = f"mentorship/{decoded.key}"
             if foreign is not None:
                 dead.append((item.raw, f"tenant: {foreign} belongs to another organization"))
                 continue
@@ -800,7 +835,7 @@ class _Attempt:
 
         As far as it is known here whose they are.
         """
-        if self._topic == "goals" or "goals" not in self._intake._topics.values():
+        if GOALS not in self._intake._topics.values():
             return {}
         checked = self._intake._owners if levers.on(levers.OWNERS_CACHE) else OrderedDict[_Named, str]()
         strangers: dict[int, str] = {}
@@ -810,7 +845,11 @@ class _Attempt:
             if decoded is None or decoded.data is None:
                 continue
             data = decoded.data
-            named = (getattr(data, "goal_id", None), getattr(data, "mentorship_id", None))
+            # An event of the goals topic about a goal is held against the goal's own subject.
+            named = (
+                None if self._topic == GOALS else getattr(data, "goal_id", None),
+                getattr(data, "mentorship_id", None),
+            )
             if checked.get(named) != decoded.org_id:
                 asked.append((place, decoded.org_id, named))
         if not asked:
@@ -951,9 +990,9 @@ def _parsed(record: ConsumerRecord, topic: str) -> _Parsed:
 def _subjects_of(named: _Named) -> list[str]:
     """The subjects of the goals topic that an event's data name, by their documents' ids."""
     goal_id, mentorship_id = named
-    found = [] if goal_id is None else [f"goals|goal/{goal_id}"]
+    found = [] if goal_id is None else [f"{GOALS}|goal/{goal_id}"]
     if mentorship_id is not None:
-        found.append(f"goals|mentorship/{mentorship_id}")
+        found.append(f"{GOALS}|mentorship/{mentorship_id}")
     return found
 
 

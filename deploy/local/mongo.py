@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from deploy.local.children import Program
 from deploy.local.ports import HOST
 
+NEVER_SLOW_MS = 2**31 - 1
 REPLICA_SET = "onbelay"
 OTHER_BINARY = "ONBELAY_LOCAL_MONGOD"
 _NOT_YET_INITIALIZED = 94
@@ -49,6 +50,8 @@ class Node:
             "--replSet": REPLICA_SET,
             "--oplogSize": "512",
             "--wiredTigerCacheSizeGB": f"{self.cache_gb:g}",
+            # What is slow would be logged with all that it writes: private words and addresses among it.
+            "--slowms": str(NEVER_SLOW_MS),
         }
         parameters = {
             # A primary told to stop would wait that long for another to take over; here is none.

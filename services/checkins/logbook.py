@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from services.checkins.domain.check_in import (
     NO_CHECK_IN,
     NO_GOAL,
@@ -20,7 +22,7 @@ from services.checkins.domain.check_in import (
     pair_of,
 )
 from services.checkins.domain.known import Goal, Mentorship
-from services.checkins.domain.privacy import Reader, exists_for, reads_words
+from services.checkins.domain.privacy import Reader, answer_without_words, exists_for, reads_words
 from services.checkins.news import News, Patience
 from services.checkins.shown import shown
 from services.checkins.store import CheckIns, Filters, Replica, Stored
@@ -282,14 +284,13 @@ class Logbook:
         """Take notice of a check-in as the acting person; answers the check-in."""
         kept = await self._check_ins.replay(idem, self._clock.now())
         if kept is not None:
-            return _told_to(caller, kept)
+            return await self._acknowledged(caller, checkin_id, kept)
         return await retry_stale(lambda: self._acknowledge(caller, checkin_id, comment, idem))
 
     async def _acknowledge(
         self, caller: Caller, checkin_id: str, comment: str | None, idem: Idem | None
     ) -> Answer:
-        # The acting person's part alone counts here, not what a coordinator's scope would show them.
-        reader = replace(_reader(caller), coordinates=False)
+        reader = _acting(caller)
         stored, mentorship = await self._existing(caller, reader, checkin_id)
         now = self._clock.now()
         after, events = acknowledge(stored.check_in, mentorship, caller.person_id, comment, now)
@@ -301,8 +302,18 @@ class Logbook:
             kept = await self._check_ins.replay(idem, now)
             if kept is None:
                 raise Conflict("The same request is still running.", retry_after=1) from None
-            return _told_to(caller, kept)
+            return await self._acknowledged(caller, checkin_id, kept)
         return answer
+
+    async def _acknowledged(self, caller: Caller, checkin_id: str, kept: Answer) -> Answer:
+        """A kept answer as the caller may read it: one given to a person is more than an integration sees."""
+        if not caller.acts_as or kept.body is None:
+            return kept
+        reader = _acting(caller)
+        stored, _ = await self._existing(caller, reader, checkin_id)
+        if reads_words(stored.check_in, reader):
+            return kept
+        return msgspec.structs.replace(kept, body=answer_without_words(kept.body))
 
     async def _existing(
         self, caller: Caller, reader: Reader, checkin_id: str
@@ -325,6 +336,11 @@ def _reader(caller: Caller) -> Reader:
         participates=caller.has(PARTICIPATE),
         coordinates=caller.has(PROGRAMS),
     )
+
+
+def _acting(caller: Caller) -> Reader:
+    """The acting person's part alone, not what a coordinator's scope would show them."""
+    return replace(_reader(caller), coordinates=False)
 
 
 def _created(check_in: CheckIn, caller: Caller) -> Answer:

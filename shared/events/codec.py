@@ -229,6 +229,7 @@ def _decode_as_sent(headers: Any, key: bytes | None, value: Any, topic: str) -> 
             or key != key_
             or not (len(sequence) == 10 and sequence.isdigit())
             or not (id_ and traceparent)
+            or b"null" in value
         ):
             return None
         number = int(sequence)
@@ -272,12 +273,7 @@ def _decode_any(
         raise BadRecord("header: content-type is not application/json")
     if value is None:
         raise BadRecord("value: there is none")
-    try:
-        data = _DECODERS[name].decode(value)
-    except msgspec.ValidationError as error:
-        raise BadRecord(f"schema: {_short(error)}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord(f"json: {_short(error)}") from error
+    data = _data(name, value)
     decoded = Decoded(
         name,
         found["ce_id"],
@@ -292,6 +288,44 @@ def _decode_any(
     )
     _consistent(decoded, key)
     return decoded
+
+
+def _data(name: str, value: bytes) -> Any:
+    """The typed data of a value: what fits the schema, and nothing else.
+
+    To the schema `5.0` is an integer, and an optional field that is null is not left out.
+    """
+    try:
+        try:
+            data = _DECODERS[name].decode(value)
+        except msgspec.ValidationError:
+            data = msgspec.convert(_with_whole_numbers(msgspec.json.decode(value)), TYPES[name])
+        if b"null" in value:
+            _require_no_nulls(data, msgspec.json.decode(value), "$")
+    except msgspec.ValidationError as error:
+        raise BadRecord(f"schema: {_short(error)}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord(f"json: {_short(error)}") from error
+    return data
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(found) for name, found in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(found) for found in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _require_no_nulls(data: msgspec.Struct, value: Mapping[str, Any], path: str) -> None:
+    for name in data.__struct_fields__:
+        if name in value and value[name] is None:
+            raise msgspec.ValidationError(
+                f"Expected a value or none of that name, got `null` - at `{path}.{name}`"
+            )
+        found = getattr(data, name)
+        if isinstance(found, msgspec.Struct):
+            _require_no_nulls(found, value[name], f"{path}.{name}")
 
 
 def _texts(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:

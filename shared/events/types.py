@@ -6,14 +6,17 @@ left out of the JSON. Readers ignore fields that they do not know.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.time import zone
+
 # `$` alone would let a trailing newline pass in Python.
 _ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$(?!\n)"
-_DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$(?!\n)"
+_DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)"
+_CUTOFF_PATTERN = r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?|24:00(?::00)?)$(?!\n)"
 
 OutsideId = Annotated[str, Meta(pattern=_ID_PATTERN)]
 """An id that comes from outside: of an organization, a program, a person."""
@@ -22,11 +25,24 @@ OwnId = Annotated[str, Meta(min_length=1, max_length=128)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Day = Annotated[str, Meta(pattern=_DATE_PATTERN, extra_json_schema={"format": "date"})]
 Role = Literal["mentor", "mentee", "leader"]
-Count = Annotated[int, Meta(ge=0)]
-Ordinal = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Ordinal = Annotated[int, Meta(ge=1, le=2**53)]
+"""Whole numbers that JSON's readers agree on."""
 Days = Annotated[int, Meta(ge=1, le=90)]
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+def _require_date(text: str) -> None:
+    """A date of the calendar: the pattern lets 30 February pass."""
+    date.fromisoformat(text)
+
+
+def _require_zone(name: str) -> None:
+    try:
+        zone(name)
+    except ValueError:
+        raise ValueError("no such time zone") from None
 
 
 class Deadline(Struct, frozen=True, kw_only=True):
@@ -34,7 +50,11 @@ class Deadline(Struct, frozen=True, kw_only=True):
 
     date: Day
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)]
-    cutoff: str = "24:00"
+    cutoff: Annotated[str, Meta(pattern=_CUTOFF_PATTERN)] = "24:00"
+
+    def __post_init__(self) -> None:
+        _require_date(self.date)
+        _require_zone(self.time_zone)
 
 
 class Measure(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +108,9 @@ class MentorshipStarted(_InMentorship, frozen=True, kw_only=True, omit_defaults=
     time_zone: str
     check_in_every_days: Days
 
+    def __post_init__(self) -> None:
+        _require_zone(self.time_zone)
+
 
 class MentorshipChanged(MentorshipStarted, frozen=True, kw_only=True, omit_defaults=True):
     """Some of its facts changed; all of them are told, `changed` names which."""
@@ -121,6 +144,9 @@ class ExpectationsProposed(_InMentorship, frozen=True, kw_only=True, omit_defaul
     waits_for: OutsideId
     review_on: Day
 
+    def __post_init__(self) -> None:
+        _require_date(self.review_on)
+
 
 class ExpectationsAgreed(_InMentorship, frozen=True, kw_only=True, omit_defaults=True):
     """Mentor and mentee have both signed a version: it holds."""
@@ -130,6 +156,9 @@ class ExpectationsAgreed(_InMentorship, frozen=True, kw_only=True, omit_defaults
     review_on: Day
     escalate_to_coordinator: bool
     support_contact_id: OutsideId | None = None
+
+    def __post_init__(self) -> None:
+        _require_date(self.review_on)
 
 
 # --- goals
@@ -277,6 +306,9 @@ class CheckInLapsed(_OfOwner, frozen=True, kw_only=True, omit_defaults=True):
 
     expected_by: Instant
     period: Day
+
+    def __post_init__(self) -> None:
+        _require_date(self.period)
 
 
 class CheckInsWatermark(Event, frozen=True, kw_only=True, omit_defaults=True):

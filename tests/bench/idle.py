@@ -42,9 +42,13 @@ async def product(received: Noted, stored: Noted) -> AsyncIterator[None]:
         await take(self, records)
 
     async def taking_in(
-        self: intake.Intake, part: Any, records: Sequence[ConsumerRecord], session: Session
+        self: intake.Intake,
+        part: Any,
+        records: Sequence[ConsumerRecord],
+        session: Session,
+        refused: str | None,
     ) -> None:
-        await take_in(self, part, records, session)
+        await take_in(self, part, records, session, refused)
         stored(ids(records))
 
     intake.Intake.take, intake.Intake._take_in = taking, taking_in  # type: ignore[method-assign]

@@ -282,12 +282,14 @@ async def growth(ground: Ground, *, few: int, many: int, events: int) -> Run:
         place = Place.new()
         await ground.topics(place)
         kept: list[Told] = []
-        await workload.publish(ground.kafka, place.topic_prefix, _remembering(goals, kept, few / goals))
+        told = await workload.publish(
+            ground.kafka, place.topic_prefix, _remembering(goals, kept, few / goals)
+        )
         env = ground.environment(place)
-        filled[goals] = await ground.run("project", env=env, events=goals, batch=2_000, timeout_s=900)
+        filled[goals] = await ground.run("project", env=env, events=told, batch=2_000, timeout_s=900)
         sent = await workload.publish(ground.kafka, place.topic_prefix, _check_ins(kept, events))
         # The group's offsets are those that are stored: this process begins where the other ended.
-        found[goals] = await ground.run("project", env=env, events=goals + sent, batch=2_000)
+        found[goals] = await ground.run("project", env=env, events=told + sent, batch=2_000)
         await ground.clean(place)
     runs = [found[few]["rate"] / found[many]["rate"]]
     return {
@@ -301,11 +303,15 @@ async def growth(ground: Ground, *, few: int, many: int, events: int) -> Run:
 
 
 def _remembering(goals: int, kept: list[Told], share: float) -> Iterator[Told]:
-    """The setting of so many goals, of which a share at random is kept to check in on."""
+    """The setting of so many goals; those of a share of the pairs, at random, are kept to check in on."""
     chance = random.Random(5)
-    for each in workload.goals_set(goals):
-        if chance.random() < share:
-            kept.append(each)
+    keeping = False
+    for each in workload.goals_set(goals // workload.GOALS_A_PAIR):
+        if isinstance(each[2], contract.GoalSet):
+            if keeping:
+                kept.append(each)
+        else:
+            keeping = chance.random() < share
         yield each
 
 

@@ -23,7 +23,8 @@ BEGIN = datetime(2026, 8, 3, 8, tzinfo=UTC)
 WEEKS = timedelta(weeks=12)
 ORGS = 4
 PROGRAMS_AN_ORG = 5
-EVENTS_A_PAIR = 40
+GOALS_A_PAIR = 5
+"""Where nothing else happens."""
 LOGGED_A_GOAL = 15
 PARTITIONS = 6
 HAND_OVER = 500
@@ -49,11 +50,13 @@ def events(pairs: int, *, seed: int = 7) -> Iterator[Told]:
     )
 
 
-def goals_set(count: int, *, at: datetime = BEGIN) -> Iterator[Told]:
-    """The setting of so many goals, one a pair, and nothing else."""
-    for n in range(count):
+def goals_set(pairs: int, *, at: datetime = BEGIN) -> Iterator[Told]:
+    """The start of so many pairs, each with `GOALS_A_PAIR` goals that are set; and nothing else."""
+    for n in range(pairs):
         pair = _pair(n)
-        yield (at, n, *_of(pair.goal_set(due_at=at + WEEKS)), 1)
+        yield (at, n, *_of(pair.started()), 1)
+        for _ in range(GOALS_A_PAIR):
+            yield (at, n, *_of(pair.goal_set(due_at=at + WEEKS)), 1)
 
 
 def _pair(n: int) -> Pair:

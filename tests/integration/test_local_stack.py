@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -141,6 +142,18 @@ class TestUp:
             assert listening, name
             # The JVM's IPv4 sockets show as mapped into IPv6.
             assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}, name
+
+    async def test_mongodb_logs_no_operation_with_what_it_writes(self, stack: Up) -> None:
+        mongo = Mongo.connect(stack.description["mongo"])
+        things = mongo.database("slow")["things"]
+        await things.insert_one({"note": "PLANTED words"})
+        begun = time.monotonic()
+        slow = {"$where": "sleep(250) || true", "note": "PLANTED words"}
+        assert await things.find_one(slow) is not None
+        assert time.monotonic() - begun > 0.2, "so long that MongoDB would tell of it"
+        await mongo.drop_database("slow")
+        await mongo.close()
+        assert "PLANTED" not in (stack.folder / "logs" / "mongo.log").read_text()
 
     async def test_a_second_one_in_the_same_folder_is_refused(self, stack: Up) -> None:
         before = stack.description

@@ -30,7 +30,7 @@ from shared.clock import SystemClock
 from shared.errors import Conflict, Unavailable, Unprocessable
 from shared.idempotency import Answer, Idem
 from shared.ids import uuid7
-from shared.intake import Batch, Folded, Intake
+from shared.intake import FOLD_TRIES, Batch, Folded, Intake
 from shared.kafka import Outgoing, Producer, cluster_id
 from shared.mongo import Database, Driver, Mongo, Session
 from shared.outbox import Publisher
@@ -102,6 +102,19 @@ class Crowded(Counts):
             busy = self.database["busy"]
             await busy.update_one({"_id": "it"}, {"$inc": {"n": 1}})
             await busy.update_one({"_id": "it"}, {"$inc": {"n": 1}}, session=session)
+        return folded
+
+
+@dataclass
+class Stumbling(Counts):
+    """Fails over some subjects, whatever else is in the batch."""
+
+    over: frozenset[str] = frozenset()
+
+    async def fold(self, batch: Batch, session: Session) -> Folded:
+        folded = await super().fold(batch, session)
+        if any(each.subject in self.over for each in batch.records):
+            raise OverflowError("date value out of range")
         return folded
 
 
@@ -965,6 +978,53 @@ class TestTheIntake:
         (letter,) = await log.read("dead-letters", 1)
         assert dict(letter.headers)["onbelay-dead-letter-reason"] == b"rejected: not wanted"
 
+    async def test_records_over_which_the_fold_stumbles_are_dead_letters_and_their_neighbours_unharmed(
+        self, log: Log
+    ) -> None:
+        pair = Pair()
+        told = [record(pair.goal_set(uuid7())) for _ in range(40)]
+        subjects = [dict(each.headers)["ce_subject"].decode() for each in told]
+        counts = Stumbling(log.database, over=frozenset((subjects[0], subjects[17], subjects[18])))
+        await log.publish(*told)
+        log.run(await log.intake(fold=counts))
+        good = [each for each, subject in zip(told, subjects, strict=True) if subject not in counts.over]
+        await all_once(counts, good)
+        letters = await log.read("dead-letters", 3)
+        assert {dict(each.headers)["ce_subject"].decode() for each in letters} == counts.over
+        assert {dict(each.headers)["onbelay-dead-letter-reason"] for each in letters} == {
+            b"fold: OverflowError"
+        }
+        more = [record(pair.goal_set(uuid7())) for _ in range(20)]
+        await log.publish(*more)
+        await all_once(counts, good + more)
+        assert await log.database["dead_letters"].count_documents({}) == 3
+
+    async def test_what_comes_while_the_fold_stumbles_over_a_record_is_folded(self, log: Log) -> None:
+        pair = Pair()
+        bad, *good = (record(pair.goal_set(uuid7())) for _ in range(10))
+        counts = Stumbling(log.database, over=frozenset((dict(bad.headers)["ce_subject"].decode(),)))
+        log.run(await log.intake(fold=counts))
+        await log.publish(bad)
+        await eventually(lambda: len(counts.batches) == FOLD_TRIES, seconds=20)
+        await log.publish(*good)
+        await all_once(counts, good)
+        await log.read("dead-letters", 1)
+        assert await log.database["dead_letters"].count_documents({}) == 1
+
+    async def test_a_record_over_which_the_fold_stumbles_for_a_moment_is_folded(self, log: Log) -> None:
+        failures = iter([ValueError("for a moment"), KeyError("and for another")])
+
+        def fail() -> None:
+            if (error := next(failures, None)) is not None:
+                raise error
+
+        log.counts.fail = fail
+        log.run(await log.intake())
+        records = many(1, 1)
+        await log.publish(*records)
+        await all_once(log.counts, records)
+        assert await log.database["dead_letters"].count_documents({}) == 0
+
     @pytest.mark.parametrize("named", ["for the first time", "once more"])
     async def test_a_subject_of_another_organization_is_a_dead_letter(self, log: Log, named: str) -> None:
         pair, goal_id = Pair(org_id="org-1"), uuid7()
@@ -978,13 +1038,31 @@ class TestTheIntake:
             await log.publish(honest)
             owned.append(honest)
             await all_once(log.counts, owned)
-        await log.publish(record(thief.goal_set(goal_id), sequence=2), record(thief.logged(goal_id=goal_id)))
-        letters = await log.read("dead-letters", 2)
+        await log.publish(
+            record(thief.goal_set(goal_id), sequence=2),
+            record(thief.goal_set(uuid7())),
+            record(thief.logged(goal_id=goal_id)),
+        )
+        letters = await log.read("dead-letters", 3)
         reasons = Counter(
             dict(each.headers)["onbelay-dead-letter-reason"].decode().partition(":")[0] for each in letters
         )
-        assert reasons == {"tenant": 2}
+        assert reasons == {"tenant": 3}
         assert (await log.counts.seen()).keys() == keys_of(owned)
+
+    async def test_a_goal_in_a_mentorship_of_another_organization_is_one_though_both_come_at_once(
+        self, log: Log
+    ) -> None:
+        pair = Pair(org_id="org-1")
+        thief = Pair(org_id="org-2", mentorship_id=pair.mentorship_id)
+        owned = [record(pair.started()), record(pair.goal_set(uuid7()))]
+        await log.publish(*owned, record(thief.goal_set(uuid7())))
+        log.run(await log.intake())
+        (letter,) = await log.read("dead-letters", 1)
+        reason = f"tenant: mentorship/{pair.mentorship_id} belongs to another organization"
+        assert dict(letter.headers)["onbelay-dead-letter-reason"].decode() == reason
+        await all_once(log.counts, owned)
+        assert log.counts.batches == [2], "all three came in one batch"
 
     async def test_a_type_that_nobody_knows_is_passed_over_and_leaves_no_gap(self, log: Log) -> None:
         first, unknown, last = many(1, 3)

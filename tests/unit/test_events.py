@@ -15,9 +15,28 @@ from shared import events as contract
 from shared.events import codec
 from shared.events.export import SCHEMAS, main, schema_of
 from shared.events.topics import SUBJECTS
+from shared.ids import uuid7
 from tests.builders import NOW, Pair, Record, record
 
 PAIR = Pair()
+EXPECTED = contract.ExpectationsProposed(
+    **PAIR.common, version=1, proposed_by="mentor-1", waits_for="mentee-1", review_on="2026-12-01"
+)
+AGREED = contract.ExpectationsAgreed(
+    **PAIR.common,
+    version=1,
+    agreed_by=["mentor-1", "mentee-1"],
+    review_on="2026-12-01",
+    escalate_to_coordinator=False,
+)
+LAPSED = contract.CheckInLapsed(
+    **PAIR.common,
+    goal_id=uuid7(),
+    owner_id="mentee-1",
+    owner_role="mentee",
+    expected_by=NOW,
+    period="2026-11-02",
+)
 TABLE = [
     "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_partitionkey", "ce_sequence",
     "ce_dataschema", "ce_orgid", "traceparent", "content-type",
@@ -163,6 +182,39 @@ class TestABadRecord:
     def test_does_not_fit_its_schema(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(contract.BadRecord, match="^schema: "):
             decode(changed(record(PAIR.started()), **wrong))
+
+    @pytest.mark.parametrize(
+        ("event", "wrong"),
+        [
+            (PAIR.started(), {"time_zone": "Nowhere/Zone"}),
+            (PAIR.started(), {"leader_id": None}),
+            (PAIR.goal_set(), {"deadline": {"date": "2027-02-31", "time_zone": "UTC"}}),
+            (PAIR.goal_set(), {"deadline": {"date": "2027-02-28", "time_zone": "Bad/Zone"}}),
+            (PAIR.goal_set(), {"deadline": {"date": "2027-02-28", "time_zone": "UTC", "cutoff": "25:00"}}),
+            (PAIR.goal_set(), {"deadline": {"date": "2027-02-28", "time_zone": "UTC", "cutoff": None}}),
+            (PAIR.goal_set(), {"measure": {"kind": "done", "unit": None}}),
+            (PAIR.goal_set(), {"revision": 10**25}),
+            (PAIR.goal_set(), {"revision": 1.5}),
+            (EXPECTED, {"review_on": "2026-99-99"}),
+            (AGREED, {"review_on": "2026-13-01"}),
+            (LAPSED, {"period": "2026-13-45"}),
+        ],
+        ids=str,
+    )
+    def test_says_what_cannot_be_or_says_nothing_at_length(
+        self, event: contract.Event, wrong: dict[str, Any]
+    ) -> None:
+        good = record(event)
+        assert decode(good, good.topic).known
+        with pytest.raises(contract.BadRecord, match="^schema: ") as refused:
+            decode(changed(good, **wrong), good.topic)
+        assert "Zone" not in str(refused.value)
+
+    def test_is_none_for_a_null_that_readers_do_not_know_or_a_whole_number_with_a_point(self) -> None:
+        good = record(PAIR.goal_set())
+        told = decode(changed(good, more={"of": None}, title="null", revision=1.0))
+        assert (told.data.title, told.data.revision) == ("null", 1)
+        assert type(told.data.revision) is int
 
     @pytest.mark.parametrize(
         "progress", [{}, {"value": 1, "done": True}, {"value": "1"}, {"milestones": [1]}, {"done": None}]

@@ -56,6 +56,16 @@ def without_words_of(check_in: CheckIn, person_id: str, until: datetime) -> Chec
     return replace(check_in, acknowledgements=acknowledgements)
 
 
+def answer_without_words(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A kept answer (a check-in as it was shown) as it is shown to who does not read its private words."""
+    kept = {name: value for name, value in answer.items() if name not in ("note", "feeling", "help")}
+    kept["acknowledgements"] = [
+        {name: value for name, value in each.items() if name != "comment"}
+        for each in answer["acknowledgements"]
+    ]
+    return kept
+
+
 def answer_without_words_of(answer: Mapping[str, Any], person_id: str, until: datetime) -> dict[str, Any]:
     """A kept answer (a check-in as it was shown) less the private words that a person stored up to `until`."""
     kept = dict(answer)

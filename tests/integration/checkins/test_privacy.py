@@ -167,6 +167,36 @@ class TestWhoReads:
         assert listed == expected
 
 
+class TestTheKeptAnswerOfAnAcknowledgement:
+    async def acknowledged(self, pair: Pair, **about: Any) -> tuple[str, dict[str, str]]:
+        """A check-in that went to the contact, who has acknowledged it in person: where, and by which key."""
+        logged = await a_check_in(pair, "mentee", {"to": "contact", **about})
+        path, key = f"{PATH}/{logged['checkin_id']}", {"Idempotency-Key": uuid7()}
+        for _ in range(2):
+            given = await pair.as_("contact").post(
+                f"{path}/acknowledgement", json={"comment": "PLANTED comment"}, headers=key
+            )
+            assert seen(given.json()) == "words"
+        assert given.headers["idempotency-replayed"] == "true"
+        return path, key
+
+    async def test_tells_an_integration_what_it_may_read_and_no_more(self, pair: Pair) -> None:
+        path, key = await self.acknowledged(pair)
+        theirs = await pair.integration("contact").post(
+            f"{path}/acknowledgement", json={"comment": "PLANTED comment"}, headers=key
+        )
+        assert theirs.headers["idempotency-replayed"] == "true"
+        assert seen(theirs.json()) == "facts"
+        assert theirs.json() == (await pair.integration("contact").get(path)).json()
+
+    async def test_of_a_sensitive_one_is_none_for_an_integration(self, pair: Pair) -> None:
+        path, key = await self.acknowledged(pair, sensitive=True)
+        theirs = await pair.integration("contact").post(
+            f"{path}/acknowledgement", json={"comment": "PLANTED comment"}, headers=key
+        )
+        assert theirs.status_code == 404
+
+
 class TestSensitive:
     async def test_an_integration_may_log_one_and_is_answered_its_id_alone(self, pair: Pair) -> None:
         key = {"Idempotency-Key": uuid7()}
