@@ -31,6 +31,7 @@ from shared.http import (
     Page,
     Params,
     PersonId,
+    QueryInstant,
     Reply,
     Router,
     Thin,
@@ -91,8 +92,8 @@ class CheckInFilters(Params):
     mentorship_id: Id | None = None
     goal_id: Id | None = None
     author_id: Id | None = None
-    from_: Instant | None = Field(None, alias="from")
-    to: Instant | None = None
+    from_: QueryInstant | None = Field(None, alias="from")
+    to: QueryInstant | None = None
 
 
 def routes(logbook: Logbook) -> Router:

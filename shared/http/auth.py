@@ -10,7 +10,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,12 +217,16 @@ class Authenticator:
             issuer=settings.auth_issuer, audience=settings.auth_audience, keys=Keys(settings.auth_jwks)
         )
 
-    async def caller(self, authorization: str | None, act_as: str | None = None) -> Caller:
+    async def caller(
+        self, authorization: str | None, act_as: str | None = None, scopes: Collection[str] = ()
+    ) -> Caller:
         """The caller of a request, from its `Authorization` and `Onbelay-Act-As` headers.
+
+        `scopes`: one of them is needed, unless there are none.
 
         Raises:
             Unauthenticated: no token, or one that does not hold.
-            Forbidden: `act_as` without the scope for it.
+            Forbidden: `act_as` without the scope for it, or none of `scopes`.
             Unprocessable: `act_as` is no person's id.
             Unavailable: the issuer's keys cannot be had.
         """
@@ -234,12 +238,16 @@ class Authenticator:
             raise Unauthenticated(NO_TOKEN)
         caller = await self.verify(token)
         if act_as is None:
+            caller.require(scopes)
             return caller
         if not caller.may_act_as:
             raise Forbidden(f"{ACT_AS_HEADER} needs the scope {ACT_AS}.")
+        acting = caller.acting_as(act_as)
+        # Whether the scopes allow it comes before what the header holds.
+        acting.require(scopes)
         if not valid_id(act_as) or act_as == SYSTEM:
             raise Unprocessable.parameter(ACT_AS_HEADER, "A person's id: 1-128 of A-Z a-z 0-9 . _ : - .")
-        return caller.acting_as(act_as)
+        return acting
 
     async def verify(self, token: str) -> Caller:
         """The caller that a token names by itself.

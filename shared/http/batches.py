@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError
 from pymongo.errors import PyMongoError
 
 from shared.errors import FieldError, Forbidden, Refused, Unavailable, Unprocessable
 from shared.http.auth import ACT_AS, Caller
-from shared.http.body import SYSTEM, Body, valid_id
+from shared.http.body import SYSTEM, Body, require_storable, valid_id
 from shared.http.problems import invalid, pointer, problem_body
 from shared.http.routing import REQUEST_S, Edge, Router
 from shared.http.within import within
@@ -25,6 +25,8 @@ MAX_ITEMS = 500
 
 class BatchIn(Body):
     """`{items: [{key, act_as?, ...}], dry_run?}`; the rest of an item is the body of a single POST."""
+
+    items_apart: ClassVar[bool] = True
 
     items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_ITEMS)]
     dry_run: bool = False
@@ -99,6 +101,7 @@ async def run_batch(
                 raise away
             acting = _acting(caller, item, scopes)
             alone = without(item, "key", "act_as")
+            require_storable(alone)
             try:
                 body = model.model_validate(alone)
             except ValidationError as error:
@@ -130,10 +133,10 @@ def _acting(caller: Caller, item: dict[str, Any], scopes: Sequence[str]) -> Call
     if person is not None:
         if not caller.may_act_as:
             raise Forbidden(f"act_as needs the scope {ACT_AS}.")
-        if not isinstance(person, str) or not valid_id(person) or person == SYSTEM:
-            raise Unprocessable.field("/act_as", "A person's id: 1-128 of A-Z a-z 0-9 . _ : - .")
         caller = caller.acting_as(person)
     caller.require(scopes)
+    if person is not None and (not isinstance(person, str) or not valid_id(person) or person == SYSTEM):
+        raise Unprocessable.field("/act_as", "A person's id: 1-128 of A-Z a-z 0-9 . _ : - .")
     return caller
 
 

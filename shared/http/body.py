@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 import re
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.json_schema import WithJsonSchema
@@ -17,6 +17,7 @@ from shared.http.problems import pointer
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 32
+MOST_DIGITS = 310
 _INT64 = 1 << 63
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 SYSTEM = "system"
@@ -32,6 +33,8 @@ class Body(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    items_apart: ClassVar[bool] = False
+    """Whether each of its `items` is judged by itself, as in a batch: what cannot be stored is that item's matter."""
 
 
 class Params(BaseModel):
@@ -68,10 +71,14 @@ def _instant(value: Any) -> dt.datetime:
     if not isinstance(value, str):
         raise ValueError(_AN_INSTANT)  # noqa: TRY004 - pydantic turns a ValueError into a refusal
     try:
-        # In a query, a `+` that was not percent-encoded arrives as a space.
-        return time.parse_instant(re.sub(r" (?=\d\d:\d\d$)", "+", value))
+        return time.parse_instant(value)
     except ValueError as error:
         raise ValueError(_AN_INSTANT) from error
+
+
+def _instant_asked(value: Any) -> dt.datetime:
+    # In a query, a `+` that was not percent-encoded arrives as a space.
+    return _instant(re.sub(r" (?=\d\d:\d\d$)", "+", value) if isinstance(value, str) else value)
 
 
 def _day(value: Any) -> dt.date:
@@ -92,7 +99,7 @@ def _zone(name: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    if len(text.splitlines()) > 1 or text.endswith(("\n", "\r", "\u2028", "\u2029")):
+    if text and text.splitlines() != [text]:
         raise ValueError("One line.")
     if not text.strip():
         raise ValueError("Not blank.")
@@ -114,6 +121,10 @@ Instant = Annotated[
     dt.datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """RFC 3339 with any offset; UTC, truncated to milliseconds, when validated."""
+QueryInstant = Annotated[
+    dt.datetime, BeforeValidator(_instant_asked), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""The same in a query, where `+` may have become a space."""
 Day = Annotated[dt.date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 """A calendar date, `2026-12-18`."""
 TimeZone = Annotated[str, AfterValidator(_zone)]
@@ -137,8 +148,10 @@ Days90 = Annotated[int, Field(ge=1, le=90)]
 # --- strict JSON
 
 
-def parse(raw: bytes) -> Any:
+def parse(raw: bytes, *, items_apart: bool = False) -> Any:
     """The JSON value of a body; an empty one is an empty object, so that what is missing can be named.
+
+    `items_apart`: of its `items` nothing is looked at but their keys; see `require_storable`.
 
     Raises:
         Malformed: it is not JSON in UTF-8, or holds NaN or Infinity, which JSON has not (400).
@@ -154,16 +167,40 @@ def parse(raw: bytes) -> Any:
         raise Malformed("The body is nested too deeply.") from error
     except ValueError as error:
         raise Malformed(f"The body is not JSON: {error}.") from error
+    require_storable(_without_items(value) if items_apart else value)
+    return value
+
+
+def require_storable(value: Any) -> None:
+    """Refuse what JSON can say and a store cannot keep.
+
+    Raises:
+        Unprocessable: a number or a string in it cannot be stored; the pointer says which (422).
+    """
     errors: list[FieldError] = []
     _inspect(value, (), errors)
     if errors:
         raise Unprocessable(errors[0].detail, errors=errors[:20])
-    return value
+
+
+def _without_items(value: Any) -> Any:
+    """A batch with nothing of its items but their keys, which are answered."""
+    if not isinstance(value, dict) or not isinstance(value.get("items"), list):
+        return value
+    keys = [item.get("key") if isinstance(item, dict) else item for item in value["items"]]
+    return {**value, "items": [{"key": key} for key in keys]}
 
 
 def _int(text: str) -> int | float:
     # Longer ones are out of range whatever they are, and cost quadratic time to read.
-    return int(text) if len(text) <= 20 else math.inf
+    number = int(text) if len(text) <= MOST_DIGITS else math.inf
+    if -_INT64 <= number < _INT64:
+        return number
+    # A finite number all the same, if not one that is kept digit by digit: as `1e20` is.
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def _constant(name: str) -> NoReturn:
@@ -174,11 +211,6 @@ def _inspect(value: Any, path: tuple[str | int, ...], errors: list[FieldError]) 
     if isinstance(value, str):
         if not _storable(value):
             errors.append(FieldError("Text without NUL and unpaired surrogates.", pointer=pointer(*path)))
-    elif isinstance(value, bool):
-        return
-    elif isinstance(value, int):
-        if not -_INT64 <= value < _INT64:
-            errors.append(FieldError("A whole number of at most 64 bits.", pointer=pointer(*path)))
     elif isinstance(value, float):
         if not math.isfinite(value):
             errors.append(FieldError("A finite number.", pointer=pointer(*path)))

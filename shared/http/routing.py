@@ -269,6 +269,9 @@ class Route(APIRoute):
         allowed = _query_names(self, received)
         form = self.body_field is not None and isinstance(self.body_field.field_info, params.Form)
         reads_json = not form and not received.request
+        items_apart = self.body_field is not None and getattr(
+            self.body_field.field_info.annotation, "items_apart", False
+        )
 
         async def handle(request: Request) -> Response:
             value: Any = None
@@ -279,15 +282,16 @@ class Route(APIRoute):
                 request.scope["onbelay"] = what
                 if access.scopes is not None:
                     what.caller = await edge.authenticator.caller(
-                        headers.get("authorization"), headers.get(ACT_AS_HEADER)
+                        headers.get("authorization"), headers.get(ACT_AS_HEADER), access.scopes
                     )
-                    what.caller.require(access.scopes)
                 if request.method in WRITES:
                     raw = await read_body(request)
                     # Starlette and FastAPI take the body from here, and do not read it again.
                     request._body = raw
                     if reads_json:
-                        value = _json(request, raw, takes_body=self.body_field is not None)
+                        value = _json(
+                            request, raw, takes_body=self.body_field is not None, items_apart=items_apart
+                        )
                 _no_unknown_query(request, allowed)
                 if received.page:
                     what.page = page_of(request.query_params.get("limit"), request.query_params.get("cursor"))
@@ -421,9 +425,9 @@ def _wrapped(
     return call, received
 
 
-def _json(request: Request, raw: bytes, *, takes_body: bool) -> Any:
+def _json(request: Request, raw: bytes, *, takes_body: bool, items_apart: bool) -> Any:
     """The JSON value of the body, whatever content type it says; left where FastAPI looks for it."""
-    value = parse(raw)
+    value = parse(raw, items_apart=items_apart)
     if not takes_body:
         if not isinstance(value, dict):
             raise Unprocessable.field("", "This takes no body.")

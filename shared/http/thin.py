@@ -141,9 +141,10 @@ class ThinRoute:
             if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
                 return None
             caller = await self._edge.authenticator.caller(
-                authorization.decode("latin-1"), act_as.decode("latin-1") if act_as is not None else None
+                authorization.decode("latin-1"),
+                act_as.decode("latin-1") if act_as is not None else None,
+                self._scopes,
             )
-            caller.require(self._scopes)
             if _NOT_STORABLE.search(body):
                 return None
             said = self._read(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -463,8 +463,12 @@ class _Anyone(Authenticator):
     def __init__(self) -> None:
         pass
 
-    async def caller(self, authorization: str | None, act_as: str | None = None) -> Caller:
-        return Caller("acme", "ana", "ana", frozenset((authorization or "").split()))
+    async def caller(
+        self, authorization: str | None, act_as: str | None = None, scopes: Collection[str] = ()
+    ) -> Caller:
+        caller = Caller("acme", "ana", "ana", frozenset((authorization or "").split()))
+        caller.require(scopes)
+        return caller
 
 
 async def decided(clock: SandboxClock) -> datetime:

@@ -38,6 +38,7 @@ from shared.http import (
     Params,
     PersonId,
     Position,
+    QueryInstant,
     Readiness,
     Reply,
     Router,
@@ -45,6 +46,8 @@ from shared.http import (
     create_app,
     etag,
 )
+from shared.http.body import parse
+from shared.idempotency import fingerprint
 from shared.settings import Settings
 from shared.telemetry import current_traceparent
 from shared.time import parse_instant
@@ -80,7 +83,7 @@ class ThingIn(Body):
 
 class Filters(Params):
     owner_id: Id | None = None
-    from_: Instant | None = Field(None, alias="from")
+    from_: QueryInstant | None = Field(None, alias="from")
 
 
 class Things:
@@ -380,6 +383,9 @@ class TestTheBody:
             ({"title": ""}, "/title"),
             ({"title": "  "}, "/title"),
             ({"title": "a\nb"}, "/title"),
+            ({"title": "a\n"}, "/title"),
+            ({"title": "a\u000b"}, "/title"),
+            ({"title": "a\u0085"}, "/title"),
             ({"title": "x" * 201}, "/title"),
             ({"title": "a\0b"}, "/title"),
             ({"title": "x", "more/of~it": 1}, "/more~1of~0it"),
@@ -390,6 +396,7 @@ class TestTheBody:
             ({"title": "x", "days": 10**30}, "/days"),
             ({"title": "x", "at": "2026-12-18"}, "/at"),
             ({"title": "x", "at": 1700000000}, "/at"),
+            ({"title": "x", "at": "2026-12-18T17:00:00 01:00"}, "/at"),
             ({"title": "x", "on": "2026-02-30"}, "/on"),
             ({"title": "x", "on": "2026-02-01T00:00:00"}, "/on"),
             ({"title": "x", "owner_id": "a@b.example"}, "/owner_id"),
@@ -415,6 +422,10 @@ class TestTheBody:
         ("raw", "expected"),
         [
             (b'{"title": "x", "measure": {"kind": "number", "target": 1e999}}', "/measure/target"),
+            (
+                b'{"title": "x", "measure": {"kind": "number", "target": ' + b"9" * 309 + b"}}",
+                "/measure/target",
+            ),
             (b'{"title": "\\ud800"}', "/title"),
             (b'{"\\ud800": 1}', ""),
             (b'{"title": ' + b"[" * 40 + b"]" * 40 + b"}", "/title" + "/0" * 31),
@@ -426,6 +437,17 @@ class TestTheBody:
         self, http: httpx.AsyncClient, raw: bytes, expected: str
     ) -> None:
         assert pointers(await http.post("/v1/things", headers=token(), content=raw)) == [expected]
+
+    @pytest.mark.parametrize("target", ["1e20", "100000000000000000000", "-9223372036854775809", "1" * 300])
+    async def test_a_finite_number_is_one_however_it_is_written(
+        self, http: httpx.AsyncClient, target: str
+    ) -> None:
+        raw = b'{"title": "x", "measure": {"kind": "number", "target": %s}}' % target.encode()
+        assert (await http.post("/v1/things", headers=token(), content=raw)).status_code == 201
+
+    def test_a_large_number_is_the_same_however_it_is_written(self) -> None:
+        assert fingerprint(parse(b"1e20")) == fingerprint(parse(b"100000000000000000000"))
+        assert fingerprint(parse(b"9007199254740993")) != fingerprint(parse(b"9007199254740992"))
 
     async def test_every_wrong_field_is_named(self, http: httpx.AsyncClient) -> None:
         response = await self.post(http, {"days": 0, "nonsense": 1})

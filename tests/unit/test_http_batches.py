@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import httpx
@@ -38,9 +39,13 @@ class Anyone(Authenticator):
     def __init__(self) -> None:
         pass
 
-    async def caller(self, authorization: str | None, act_as: str | None = None) -> Caller:
-        scopes = frozenset((authorization or "").split())
-        return Caller("acme", "ana", "ana", scopes, may_act_as=ACT_AS in scopes)
+    async def caller(
+        self, authorization: str | None, act_as: str | None = None, scopes: Collection[str] = ()
+    ) -> Caller:
+        own = frozenset((authorization or "").split())
+        caller = Caller("acme", "ana", "ana", own, may_act_as=ACT_AS in own)
+        caller.require(scopes)
+        return caller
 
 
 class Things:
@@ -115,6 +120,19 @@ class TestABatch:
         assert results[3]["problem"]["errors"][0]["pointer"] == "/nonsense"
         assert things.made == [("ana", "a"), ("ana", "c")]
 
+    async def test_what_cannot_be_stored_is_a_matter_of_its_item(
+        self, http: httpx.AsyncClient, things: Things
+    ) -> None:
+        items = [
+            {"key": "1", "title": "a\0b"},
+            {"key": "2", "title": "b"},
+            {"key": "3", "title": "c", "\0": 1},
+        ]
+        results = (await send(http, items)).json()["results"]
+        assert [result["status"] for result in results] == [422, 201, 422]
+        assert results[0]["problem"]["errors"][0]["pointer"] == "/title"
+        assert things.made == [("ana", "b")]
+
     async def test_sent_again_it_changes_nothing(self, http: httpx.AsyncClient, things: Things) -> None:
         items = [{"key": "1", "title": "a"}, {"key": "2", "title": "b"}]
         first = await send(http, items)
@@ -177,6 +195,7 @@ class TestABatch:
             ([{"key": "", "title": "a"}], "/items/0/key"),
             ([{"key": "x" * 256, "title": "a"}], "/items/0/key"),
             ([{"key": 7, "title": "a"}], "/items/0/key"),
+            ([{"key": "a\0b", "title": "a"}], "/items/0/key"),
         ],
     )
     async def test_a_batch_of_the_wrong_shape_is_422(

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from joserfc import jwk, jwt
 
-from shared.errors import Unauthenticated, Unavailable
-from shared.http import Authenticator, Keys
+from shared.errors import Forbidden, Unauthenticated, Unavailable, Unprocessable
+from shared.http import ACT_AS, PARTICIPATE, PROGRAMS, Authenticator, Keys
 
 ISSUER = "https://issuer.example"
 
@@ -49,9 +49,23 @@ def authenticator(issuer: Issuer) -> Authenticator:
     return Authenticator(issuer=ISSUER, audience="onbelay", keys=keys)
 
 
-def bearer(key: jwk.ECKey, kid: str, sub: str = "ana") -> str:
+def bearer(key: jwk.ECKey, kid: str, sub: str = "ana", scope: str = "") -> str:
     claims = {"iss": ISSUER, "aud": "onbelay", "exp": time.time() + 60, "sub": sub, "org_id": "acme"}
+    claims["scope"] = scope
     return "Bearer " + jwt.encode({"alg": "ES256", "kid": kid}, claims, key)
+
+
+class TestActingAsSomebody:
+    async def test_the_scopes_are_asked_for_before_who_it_is(
+        self, issuer: Issuer, authenticator: Authenticator
+    ) -> None:
+        robot = bearer(issuer.new_key("one"), "one", scope=f"{ACT_AS} {PROGRAMS}")
+        for person in ("ben", "a@b.example"):
+            with pytest.raises(Forbidden):
+                await authenticator.caller(robot, person, [PROGRAMS])
+        assert (await authenticator.caller(robot, "ben", [PARTICIPATE])).person_id == "ben"
+        with pytest.raises(Unprocessable):
+            await authenticator.caller(robot, "a@b.example", [PARTICIPATE])
 
 
 class TestKeysOfAnUrl:

@@ -23,6 +23,7 @@ from shared.http import (
     Number,
     Params,
     PersonId,
+    QueryInstant,
     TimeZone,
     Title,
     Unit,
@@ -251,7 +252,7 @@ class GoalFilters(Params):
     mentorship_id: Id | None = None
     owner_id: Id | None = None
     state: Literal["proposed", "active", "met", "missed", "dropped", "declined"] | None = None
-    due_before: Instant | None = None
+    due_before: QueryInstant | None = None
     external_ref: ExternalRef | None = None
 
 

@@ -15,11 +15,11 @@ from shared.http import (
     PROGRAMS,
     Caller,
     Id,
-    Instant,
     Page,
     Params,
     PersonId,
     Position,
+    QueryInstant,
     Reply,
     Router,
 )
@@ -36,8 +36,8 @@ class NudgeFilters(Params):
     recipient_id: PersonId | None = None
     goal_id: Id | None = None
     outcome: Literal["sent", "suppressed", "failed"] | None = None
-    since: Instant | None = Field(None, alias="from")
-    to: Instant | None = None
+    since: QueryInstant | None = Field(None, alias="from")
+    to: QueryInstant | None = None
 
 
 def routes(store: Store) -> Router:
