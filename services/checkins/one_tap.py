@@ -98,10 +98,15 @@ async def _filled(request: Request) -> dict[str, list[str]]:
         Refused: it is no form, or one that cannot be read; 415.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if await request.body() and content_type not in FORMS:
+    body = await request.body()
+    if body and content_type not in FORMS:
         raise Refused("This is no form.", status=415)
     try:
         async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-            return entered((name, value) for name, value in form.multi_items() if isinstance(value, str))
+            fields = form.multi_items()
     except HTTPException as error:
         raise Refused("This form cannot be read.", status=415) from error
+    if body and not fields:
+        # A parser that finds nothing in what was sent has not read it: a check-in of nothing would be logged.
+        raise Refused("This form cannot be read.", status=415)
+    return entered((name, value) for name, value in fields if isinstance(value, str))

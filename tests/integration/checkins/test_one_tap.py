@@ -279,6 +279,8 @@ class TestMistakes:
         Page.of(await phone(pair).post(path, json={"value": 3}), 415)
         broken = {"Content-Type": "multipart/form-data"}
         Page.of(await phone(pair).post(path, content=b"--x", headers=broken), 415)
+        bounded = {"Content-Type": "multipart/form-data; boundary=x"}
+        Page.of(await phone(pair).post(path, content=b"--x\r\ngarbage", headers=bounded), 415)
         assert await check_ins(pair, goal["goal_id"]) == []
 
 
