@@ -183,8 +183,7 @@ class Numbers:
 
     async def nudges(self, org_id: str, window: Asked, program_id: str | None = None) -> dict[str, Any]:
         """The numbers of nudges, of the organization or of a program of it."""
-        start, end = window.window
-        found, deeds = await self._store.nudges(org_id, program_id, _midnight(start), _midnight(end + 1))
+        found, deeds = await self._store.nudges(org_id, program_id, window.window)
         return nudge_numbers.numbers(found, deeds)
 
     async def known(self, org_id: str, scope: Scope, id_: str) -> None:
@@ -278,7 +277,3 @@ def _explain_route(router: Router, numbers: Numbers, scope: Scope, scopes: list[
         """Each event with the day it counts on and its weight; the weights of a count add up to it."""
         window = numbers.asked(params.from_, params.to, params.as_of)
         return await numbers.explain(caller, scope, id, window, params.number, page)
-
-
-def _midnight(day: int) -> dt.datetime:
-    return dt.datetime.combine(dt.date.fromordinal(day), dt.time(), dt.UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Form, Header, Query
@@ -14,7 +14,7 @@ from services.metrics.api import MANY, Numbers, RiskIn, Scope
 from services.metrics.dashboard import pair, program
 from services.metrics.dashboard.render import HEADERS, HERE, Pages
 from services.metrics.dashboard.session import Sessions, require_same_origin
-from services.metrics.domain.days import Asked, Granularity, shown_day
+from services.metrics.domain.days import Asked, Granularity, first_of, shown_day
 from services.metrics.live import Live, Stream
 from shared import http
 from shared.errors import Forbidden, Refused, Unauthenticated, Unprocessable
@@ -163,7 +163,7 @@ class Dashboard:
         start, end = _date("from", asking), _date("to", asking)
         if start is None:
             last = end or date.fromordinal(self._numbers.asked().window.end)
-            start = max(date.min + timedelta(DEFAULT_DAYS), last) - timedelta(DEFAULT_DAYS - 1)
+            start = first_of(DEFAULT_DAYS, last)
         return self._numbers.asked(start, end)
 
 

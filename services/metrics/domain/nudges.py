@@ -23,7 +23,7 @@ from services.metrics.domain.mentorship import Deed
 from services.metrics.domain.numbers import share
 from services.metrics.domain.withheld import FEWEST, NOTICE
 
-ANSWERED_WITHIN = timedelta(hours=48)
+AT_ONCE, ANSWERED_WITHIN = timedelta(0), timedelta(hours=48)
 CONFIDENCE_LEVEL = 0.95
 HOLDOUT = "holdout"
 
@@ -156,7 +156,7 @@ def _withheld(kinds: Mapping[str, _Kind]) -> set[str]:
 def answered(nudge: Nudge, deeds: Deeds) -> bool:
     """Whether the recipient did what the nudge asks for, within 48 hours of it."""
     asks = _ASKS.get(nudge.kind)
-    return asks is not None and any(nudge.at <= at <= nudge.at + ANSWERED_WITHIN for at in asks(nudge, deeds))
+    return asks is not None and any(AT_ONCE <= at - nudge.at <= ANSWERED_WITHIN for at in asks(nudge, deeds))
 
 
 def _check_in(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:
