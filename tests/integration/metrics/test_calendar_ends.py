@@ -24,7 +24,12 @@ WINDOWS = (
     {"to": "0001-01-05"},
     {"to": "0001-01-01"},
 )
-GRANULARITIES = ({}, {"granularity": "day"}, {"granularity": "week"}, {"granularity": "month"})
+GRANULARITIES: tuple[dict[str, str], ...] = (
+    {},
+    {"granularity": "day"},
+    {"granularity": "week"},
+    {"granularity": "month"},
+)
 ENDS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 
 
