@@ -29,7 +29,7 @@ class TestInOrder:
         expected = sorted((at, partition) for partition in ALL for at in told[partition])
         merged: InOrder[tuple[str, int], tuple[int, tuple[str, int]]] = InOrder(ALL)
         left = {partition: list(instants) for partition, instants in told.items()}
-        found = []
+        found: list[tuple[int, tuple[str, int]]] = []
         while len(found) < len(expected):
             ended = {partition for partition in ALL if not left[partition]}
             while (item := merged.take(ended, NOW)) is not None:
