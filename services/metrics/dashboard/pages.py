@@ -199,11 +199,10 @@ def routes(dashboard: Dashboard, live: Live) -> Router:
     router = Router(tags=["dashboard"])
 
     async def shown(request: Request, edge: Edge, show: Callable[[Caller], Awaitable[Response]]) -> Response:
-        caller = await dashboard.sessions.caller(request, edge.authenticator)
-        if caller is None:
-            return await dashboard.sign_in()
+        caller = None
         try:
-            return await show(caller)
+            caller = await dashboard.sessions.caller(request, edge.authenticator)
+            return await dashboard.sign_in() if caller is None else await show(caller)
         except Refused as error:
             return await dashboard.said(caller, error)
 
