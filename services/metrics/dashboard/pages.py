@@ -101,7 +101,7 @@ class Dashboard:
             return {"goals": risks[:MOST_AT_RISK], "more": len(risks) > MOST_AT_RISK}
 
         async def nudges() -> dict[str, Any]:
-            return await self._numbers.nudges(caller.org_id, asked, program_id)
+            return await self._numbers.nudges_of(caller.org_id, program_id, asked)
 
         return self._pages.streamed(
             "program.html",

@@ -165,6 +165,29 @@ class TestAProgramsPage:
         assert page.status_code == 200
         assert "over fewer than 5 people" in page.text
 
+    async def test_nudges_are_withheld_where_the_programs_numbers_are(
+        self, metrics: System, org: str
+    ) -> None:
+        await a_program_with_nudges(metrics, org, "program-1", pairs=2, recipients=("mentee-0", "mentee-1"))
+        page = await (await signed_in(metrics, org, "onbelay:metrics")).get(
+            "/", params={"program_id": "program-1"}
+        )
+        assert page.text.count(NOTICE) == 2
+        assert "absent" not in page.text
+        assert "Check-in due" not in page.text
+
+    async def test_nudges_to_few_are_withheld_in_a_program_of_many(self, metrics: System, org: str) -> None:
+        everyone = tuple(f"mentee-{number}" for number in range(5))
+        await a_program_with_nudges(metrics, org, "program-1", pairs=5, recipients=everyone[:4])
+        await a_program_with_nudges(metrics, org, "program-2", pairs=5, recipients=everyone)
+        browser = await signed_in(metrics, org, "onbelay:metrics")
+        few = (await browser.get("/", params={"program_id": "program-1"})).text
+        many = (await browser.get("/", params={"program_id": "program-2"})).text
+        assert few.count(NOTICE) == 1
+        assert "absent" not in few
+        assert NOTICE not in many
+        assert "4 sent, 0 failed, 1 not sent (1 absent)" in many
+
     async def test_there_is_no_script_but_its_own_and_a_policy_that_forbids_any(
         self, metrics: System, org: str
     ) -> None:
