@@ -11,13 +11,14 @@ from pydantic import Field
 
 from services.metrics.domain import nudges as nudge_numbers
 from services.metrics.domain import risk
-from services.metrics.domain.answer import of_few, of_many
+from services.metrics.domain.answer import of_few, of_many, over_few
 from services.metrics.domain.days import Asked, Granularity, asked
 from services.metrics.domain.diary import Entry
 from services.metrics.domain.explain import Reason, contributions, part_of, reasons
 from services.metrics.domain.fold import PROGRAMS
 from services.metrics.domain.goal import Goal, Line
 from services.metrics.domain.mentorship import Mentorship
+from services.metrics.domain.withheld import NOTICE
 from services.metrics.risks import Risks
 from services.metrics.store import Store
 from services.metrics.store.risks import After
@@ -181,11 +182,17 @@ class Numbers:
         mentorships = await self._store.mentorships_in(org_id, program_id, window)
         return mentorships, await self._store.logged_by_week(org_id, program_id, window.window)
 
-    async def nudges(self, org_id: str, window: Asked, program_id: str | None = None) -> dict[str, Any]:
-        """The numbers of nudges, of the organization or of a program of it."""
-        start, end = window.window
-        found, deeds = await self._store.nudges(org_id, program_id, _midnight(start), _midnight(end + 1))
+    async def nudges(self, org_id: str, window: Asked) -> dict[str, Any]:
+        """The numbers of nudges of the organization."""
+        found, deeds = await self._store.nudges(org_id, None, window.window)
         return nudge_numbers.numbers(found, deeds)
+
+    async def nudges_of(self, org_id: str, program_id: str, window: Asked) -> dict[str, Any]:
+        """The numbers of nudges of a program. Withheld where the program's numbers are, and over few recipients."""
+        if over_few(window, await self._store.mentorships_in(org_id, program_id, window)):
+            return dict(NOTICE)
+        found, deeds = await self._store.nudges(org_id, program_id, window.window)
+        return dict(NOTICE) if nudge_numbers.to_few(found) else nudge_numbers.numbers(found, deeds)
 
     async def known(self, org_id: str, scope: Scope, id_: str) -> None:
         """Let pass what any event ever told of.
@@ -278,7 +285,3 @@ def _explain_route(router: Router, numbers: Numbers, scope: Scope, scopes: list[
         """Each event with the day it counts on and its weight; the weights of a count add up to it."""
         window = numbers.asked(params.from_, params.to, params.as_of)
         return await numbers.explain(caller, scope, id, window, params.number, page)
-
-
-def _midnight(day: int) -> dt.datetime:
-    return dt.datetime.combine(dt.date.fromordinal(day), dt.time(), dt.UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Form, Header, Query
@@ -14,7 +14,7 @@ from services.metrics.api import MANY, Numbers, RiskIn, Scope
 from services.metrics.dashboard import pair, program
 from services.metrics.dashboard.render import HEADERS, HERE, Pages
 from services.metrics.dashboard.session import Sessions, require_same_origin
-from services.metrics.domain.days import Asked, Granularity, shown_day
+from services.metrics.domain.days import Asked, Granularity, first_of, shown_day
 from services.metrics.live import Live, Stream
 from shared import http
 from shared.errors import Forbidden, Refused, Unauthenticated, Unprocessable
@@ -101,7 +101,7 @@ class Dashboard:
             return {"goals": risks[:MOST_AT_RISK], "more": len(risks) > MOST_AT_RISK}
 
         async def nudges() -> dict[str, Any]:
-            return await self._numbers.nudges(caller.org_id, asked, program_id)
+            return await self._numbers.nudges_of(caller.org_id, program_id, asked)
 
         return self._pages.streamed(
             "program.html",
@@ -163,7 +163,7 @@ class Dashboard:
         start, end = _date("from", asking), _date("to", asking)
         if start is None:
             last = end or date.fromordinal(self._numbers.asked().window.end)
-            start = max(date.min + timedelta(DEFAULT_DAYS), last) - timedelta(DEFAULT_DAYS - 1)
+            start = first_of(DEFAULT_DAYS, last)
         return self._numbers.asked(start, end)
 
 
@@ -199,11 +199,10 @@ def routes(dashboard: Dashboard, live: Live) -> Router:
     router = Router(tags=["dashboard"])
 
     async def shown(request: Request, edge: Edge, show: Callable[[Caller], Awaitable[Response]]) -> Response:
-        caller = await dashboard.sessions.caller(request, edge.authenticator)
-        if caller is None:
-            return await dashboard.sign_in()
+        caller = None
         try:
-            return await show(caller)
+            caller = await dashboard.sessions.caller(request, edge.authenticator)
+            return await dashboard.sign_in() if caller is None else await show(caller)
         except Refused as error:
             return await dashboard.said(caller, error)
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from shared.errors import Forbidden, Unauthenticated
 from shared.http import Authenticator, Caller
+from shared.http.auth import ACT_AS_HEADER
 
 LONGEST_TOKEN = 3_500
 """Browsers keep cookies up to 4,096 bytes, name and attributes included."""
@@ -31,13 +32,18 @@ class Sessions:
         self._name = "__Host-onbelay" if self._secure else "onbelay"
 
     async def caller(self, request: Request, authenticator: Authenticator) -> Caller | None:
-        """Who is signed in, by the cookie or by a bearer token; None: nobody, or not any more."""
+        """Who is signed in, by the cookie or by a bearer token, or whom they act as; None: nobody, or not any more.
+
+        Raises:
+            Forbidden: they may act as nobody.
+            Unprocessable: whom they act as is no person's id.
+        """
         authorization = request.headers.get("authorization")
         token = request.cookies.get(self._name)
+        if authorization is None and token is not None:
+            authorization = f"Bearer {token}"
         try:
-            if authorization is not None:
-                return await authenticator.caller(authorization)
-            return None if token is None else await authenticator.verify(token)
+            return await authenticator.caller(authorization, request.headers.get(ACT_AS_HEADER))
         except Unauthenticated:
             return None
 

@@ -58,6 +58,11 @@ def of_many(
     return answer
 
 
+def over_few(asked: Asked, mentorships: Sequence[Mentorship]) -> bool:
+    """Whether numbers of these mentorships over a window are withheld."""
+    return too_few(present(mentorships, [asked.window], asked.as_of, [frozenset()])[0].everyone)
+
+
 def _series(
     cut: Sequence[Window], parts: Sequence[Part], people: Sequence[Present], by_role: Mapping[str, Any]
 ) -> list[dict[str, Any]]:

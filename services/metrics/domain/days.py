@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from calendar import monthrange
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,8 @@ Granularity = Literal["day", "week", "month"]
 
 DEFAULT_DAYS = 28
 MAX_YEARS = 5
+FIRST, LAST = date.min.toordinal(), date.max.toordinal()
+"""The days that a date can name. What is reckoned from a day may lie beyond them."""
 
 
 class Window(NamedTuple):
@@ -43,8 +46,8 @@ def day_of(instant: datetime) -> int:
 
 @lru_cache(maxsize=4096)
 def month_of(day: int) -> str:
-    """The month of a day as `2026-12`."""
-    when = date.fromordinal(day)
+    """The month of a day as `2026-12`; of one beyond the calendar its first, or its last."""
+    when = date.fromordinal(min(max(day, FIRST), LAST))
     return f"{when.year:04d}-{when.month:02d}"
 
 
@@ -74,7 +77,7 @@ def asked(start: date | None, end: date | None, as_of: date | None, today: date)
     if end is None:
         end = today
     if start is None:
-        start = date.fromordinal(max(1, end.toordinal() - (DEFAULT_DAYS - 1)))
+        start = first_of(DEFAULT_DAYS, end)
     errors = []
     if start > end:
         errors.append(FieldError("This is after the window's end.", parameter="from"))
@@ -86,6 +89,11 @@ def asked(start: date | None, end: date | None, as_of: date | None, today: date)
         raise Unprocessable(errors[0].detail, errors=errors)
     known = as_of or today
     return Asked(Window(start.toordinal(), end.toordinal()), known.toordinal(), known == today)
+
+
+def first_of(days: int, end: date) -> date:
+    """The first of so many days up to `end`, as far as the calendar goes."""
+    return date.fromordinal(max(FIRST, end.toordinal() - (days - 1)))
 
 
 def _years_before(day: date, years: int) -> date:
@@ -114,8 +122,7 @@ def _last_day(day: int, granularity: Granularity) -> int:
     when = date.fromordinal(day)
     if granularity == "week":
         return day + 6 - when.weekday()
-    first_of_next = (when.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return first_of_next.toordinal() - 1
+    return day + monthrange(when.year, when.month)[1] - when.day
 
 
 def bucket_index(ends: Sequence[int], day: int) -> int:

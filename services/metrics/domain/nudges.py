@@ -2,7 +2,9 @@
 
 A nudge is *answered* when, within 48 hours of it, its recipient did what it asks for. The same is told of those
 held out at random, so that the effect of reminding can be seen; what chance alone would do is told by intervals at
-95 %. A kind over 1 to 4 recipients is withheld and, where it is the only one, the smallest other too.
+95 %. A kind over 1 to 4 recipients is withheld and, where it is the only one, the smallest other too. Whom a nudge was
+for is its recipient, also where it was not sent: a kind that all but came to nothing hides another as well as any, and
+shown as zeros would leave the totals to it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from services.metrics.domain.mentorship import Deed
 from services.metrics.domain.numbers import share
 from services.metrics.domain.withheld import FEWEST, NOTICE
 
-ANSWERED_WITHIN = timedelta(hours=48)
+AT_ONCE, ANSWERED_WITHIN = timedelta(0), timedelta(hours=48)
 CONFIDENCE_LEVEL = 0.95
 HOLDOUT = "holdout"
 
@@ -69,6 +71,7 @@ def numbers(nudges: Iterable[Nudge], deeds: Deeds) -> dict[str, Any]:
     for nudge in nudges:
         outcomes[nudge.outcome] += 1
         kind = kinds.setdefault(nudge.kind, _Kind())
+        kind.recipients.add(nudge.recipient_id)
         if nudge.outcome == "suppressed":
             reasons[nudge.reason or "unknown"] += 1
         if nudge.outcome == "sent" or nudge.reason == HOLDOUT:
@@ -84,6 +87,11 @@ def numbers(nudges: Iterable[Nudge], deeds: Deeds) -> dict[str, Any]:
     }
 
 
+def to_few(nudges: Iterable[Nudge]) -> bool:
+    """Whether these went to, or were meant for, 1 to 4 people."""
+    return 0 < len({nudge.recipient_id for nudge in nudges}) < FEWEST
+
+
 @dataclass(slots=True)
 class _Kind:
     sent: int = 0
@@ -93,7 +101,6 @@ class _Kind:
     recipients: set[str] = field(default_factory=set)
 
     def count(self, nudge: Nudge, was_answered: bool) -> None:
-        self.recipients.add(nudge.recipient_id)
         if nudge.outcome == "sent":
             self.sent += 1
             self.answered += was_answered
@@ -145,9 +152,9 @@ def effect(answered: int, sent: int, held_out_answered: int, held_out: int) -> d
 
 
 def _withheld(kinds: Mapping[str, _Kind]) -> set[str]:
-    hidden = {name for name, kind in kinds.items() if 0 < len(kind.recipients) < FEWEST}
+    hidden = {name for name, kind in kinds.items() if len(kind.recipients) < FEWEST}
     if len(hidden) == 1:
-        others = [name for name, kind in kinds.items() if name not in hidden and kind.recipients]
+        others = [name for name in kinds if name not in hidden]
         if others:
             hidden.add(min(others, key=lambda name: (len(kinds[name].recipients), name)))
     return hidden
@@ -156,7 +163,7 @@ def _withheld(kinds: Mapping[str, _Kind]) -> set[str]:
 def answered(nudge: Nudge, deeds: Deeds) -> bool:
     """Whether the recipient did what the nudge asks for, within 48 hours of it."""
     asks = _ASKS.get(nudge.kind)
-    return asks is not None and any(nudge.at <= at <= nudge.at + ANSWERED_WITHIN for at in asks(nudge, deeds))
+    return asks is not None and any(AT_ONCE <= at - nudge.at <= ANSWERED_WITHIN for at in asks(nudge, deeds))
 
 
 def _check_in(nudge: Nudge, deeds: Deeds) -> Iterable[datetime]:

@@ -111,9 +111,13 @@ def check_in_rows(diary: Diary) -> Iterable[Row]:
     acknowledged: dict[str | None, list[dict[str, Any]]] = {}
     for entry in diary.entries:
         if entry.type == "CheckInAcknowledged":
-            said = {"by": entry.by, "role": entry.role, "at": format_instant(entry.at)}
+            said = {
+                "acknowledged_by": entry.by,
+                "acknowledger_role": entry.role,
+                "acknowledged_at": format_instant(entry.at),
+            }
             if entry.role == NO_ROLE:
-                del said["role"]
+                del said["acknowledger_role"]
             acknowledged.setdefault(entry.checkin_id, []).append(said)
     for entry in diary.entries:
         if entry.type == "CheckInLogged":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import msgspec
@@ -242,11 +242,9 @@ class Store:
 
     # -- nudges
 
-    async def nudges(
-        self, org_id: str, program_id: str | None, start: datetime, end: datetime
-    ) -> tuple[list[Nudge], Deeds]:
-        """The nudges from `start` to `end` (exclusive), and what was done about their subjects."""
-        where: Doc = {**_of_program(org_id, program_id), "at": {"$gte": start, "$lt": end}}
+    async def nudges(self, org_id: str, program_id: str | None, window: Window) -> tuple[list[Nudge], Deeds]:
+        """The nudges of a window, and what was done about their subjects."""
+        where: Doc = {**_of_program(org_id, program_id), "at": _instants(window)}
         nudges = [
             msgspec.convert(document, Nudge) for document in await self._kept.nudges.find(where).to_list(None)
         ]
@@ -269,8 +267,8 @@ class Store:
         acknowledgements: dict[str, list[Entry]] = {}
         # Months are those of what happened, which lies up to a week before it was told.
         months = {
-            "$gte": month_of(start.toordinal() - 31),
-            "$lte": month_of((end + ANSWERED_WITHIN).toordinal() + 1),
+            "$gte": month_of(window.start - 31),
+            "$lte": month_of(window.end + ANSWERED_WITHIN.days + 2),
         }
         about = {"org_id": org_id, "mentorship_id": {"$in": mentorships}, "month": months}
         async for document in self._kept.diaries.find(about):
@@ -290,6 +288,12 @@ async def entries_about(kept: Generation, org_id: str, goal_ids: Sequence[str]) 
     async for document in kept.diaries.find(where, {"goal_id": 1, "entries": 1}):
         entries.setdefault(document["goal_id"], []).extend(_entries(document))
     return entries
+
+
+def _instants(window: Window) -> Doc:
+    """The instants of a window's days. Up to the last of them: the calendar's last day has no next midnight."""
+    first, last = date.fromordinal(window.start), date.fromordinal(window.end)
+    return {"$gte": datetime.combine(first, time.min, UTC), "$lte": datetime.combine(last, time.max, UTC)}
 
 
 def _months(window: Window) -> set[str]:

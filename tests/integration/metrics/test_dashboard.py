@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
+from shared import events as contract
+from tests.builders import Pair
 from tests.integration.metrics.published import (
     END,
     START,
@@ -14,10 +19,12 @@ from tests.integration.metrics.published import (
     publish,
 )
 from tests.support.system import System
+from tests.unit.metrics.histories import History
 
 pytestmark = pytest.mark.engines
 
 METRICS = "onbelay:metrics onbelay:programs"
+NOTICE = "so they are withheld"
 WINDOW = {"from": START.isoformat(), "to": END.isoformat()}
 
 
@@ -30,7 +37,56 @@ async def signed_in(system: System, org: str, scope: str = METRICS) -> httpx.Asy
     return browser
 
 
+async def a_program_with_nudges(
+    system: System, org: str, program: str, *, pairs: int, recipients: Sequence[str]
+) -> None:
+    """Publish a program of the last days, with a nudge to each of these; the last of them was absent."""
+    history, at = History(f"{org}-{program}"), await system.now() - timedelta(days=2)
+    for number in range(pairs):
+        pair = Pair(org, program, f"{org}-{program}-{number}", f"mentor-{number}", f"mentee-{number}")
+        history.add(pair.started(), at)
+        if pair.mentee_id in recipients:
+            values: dict[str, Any] = {
+                **pair.common,
+                "nudge_id": f"{pair.mentorship_id}-n",
+                "recipient_id": pair.mentee_id,
+                "kind": "check_in_due",
+                "period": "1",
+                "at": at,
+            }
+            last = pair.mentee_id == recipients[-1]
+            history.add(
+                contract.NudgeSuppressed(**values, reason="absent") if last else contract.NudgeSent(**values),
+                at,
+            )
+    await publish(system, list(history.events.values()))
+
+
 class TestSigningIn:
+    async def test_who_acts_as_somebody_sees_what_they_see_and_no_program(
+        self, metrics: System, org: str
+    ) -> None:
+        await a_program_with_nudges(metrics, org, "program-1", pairs=5, recipients=())
+        scope = f"{METRICS} onbelay:act_as"
+        acting = metrics.client("metrics", sub="integration", org=org, scope=scope, act_as="mentor-1")
+        page = await acting.get("/", params={"program_id": "program-1"})
+        assert page.status_code == 200
+        assert "Signed in as <b>mentor-1</b>" in page.text
+        assert "mentor-1 &amp; mentee-1" in page.text
+        assert "mentor-2" not in page.text
+        assert (await acting.get(f"/mentorships/{org}-program-1-1")).status_code == 200
+        assert (await acting.get(f"/mentorships/{org}-program-1-2")).status_code == 404
+        assert (await acting.get("/explain?scope=programs&id=program-1&number=goals.met")).status_code == 403
+        assert (await acting.get("/live")).status_code == 403
+
+    async def test_who_may_act_as_nobody_or_names_none_is_told_so(self, metrics: System, org: str) -> None:
+        for scope, person, status in ((METRICS, "mentor-1", 403), ("onbelay:act_as", "a b", 422)):
+            acting = metrics.client("metrics", sub="hr", org=org, scope=scope, act_as=person)
+            page = await acting.get("/")
+            assert page.status_code == status
+            assert page.headers["content-type"].startswith("text/html")
+            assert (await acting.get("/live")).status_code == status
+
     async def test_a_stranger_sees_the_form_and_nothing_else(self, metrics: System) -> None:
         response = await metrics.anonymous("metrics").get("/")
         assert response.status_code == 200
@@ -108,6 +164,29 @@ class TestAProgramsPage:
         page = await browser.get("/", params=params)
         assert page.status_code == 200
         assert "over fewer than 5 people" in page.text
+
+    async def test_nudges_are_withheld_where_the_programs_numbers_are(
+        self, metrics: System, org: str
+    ) -> None:
+        await a_program_with_nudges(metrics, org, "program-1", pairs=2, recipients=("mentee-0", "mentee-1"))
+        page = await (await signed_in(metrics, org, "onbelay:metrics")).get(
+            "/", params={"program_id": "program-1"}
+        )
+        assert page.text.count(NOTICE) == 2
+        assert "absent" not in page.text
+        assert "Check-in due" not in page.text
+
+    async def test_nudges_to_few_are_withheld_in_a_program_of_many(self, metrics: System, org: str) -> None:
+        everyone = tuple(f"mentee-{number}" for number in range(5))
+        await a_program_with_nudges(metrics, org, "program-1", pairs=5, recipients=everyone[:4])
+        await a_program_with_nudges(metrics, org, "program-2", pairs=5, recipients=everyone)
+        browser = await signed_in(metrics, org, "onbelay:metrics")
+        few = (await browser.get("/", params={"program_id": "program-1"})).text
+        many = (await browser.get("/", params={"program_id": "program-2"})).text
+        assert few.count(NOTICE) == 1
+        assert "absent" not in few
+        assert NOTICE not in many
+        assert "4 sent, 0 failed, 1 not sent (1 absent)" in many
 
     async def test_there_is_no_script_but_its_own_and_a_policy_that_forbids_any(
         self, metrics: System, org: str

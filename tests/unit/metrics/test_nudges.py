@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -123,6 +124,56 @@ class TestNumbers:
         kinds = numbers([*few, *more], Deeds())["kinds"]
         assert kinds["goal_missed"] == kinds["renegotiate"] == NOTICE
         assert kinds["check_in_due"]["sent"] == 6
+
+    def test_who_was_not_reminded_after_all_is_a_recipient_too(self) -> None:
+        few = [nudge("check_in_due", number) for number in range(2)]
+        kept_back = [
+            nudge("agree_expectations", number, outcome="suppressed", reason="absent") for number in range(14)
+        ]
+        found = numbers([*few, *kept_back], Deeds())
+        # Shown as sent to nobody, it would leave the total to the kind that is withheld.
+        assert found["sent"] == 2
+        assert found["kinds"] == {"agree_expectations": NOTICE, "check_in_due": NOTICE}
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            {"outcome": "failed", "reason": "bounced"},
+            {"outcome": "suppressed", "reason": "absent"},
+            {"outcome": "suppressed", "reason": "holdout"},
+        ],
+    )
+    def test_a_kind_is_over_all_whom_a_nudge_of_it_was_for(self, outcome: dict[str, str]) -> None:
+        told = [nudge("goal_met", number) for number in range(3)]
+        four = [*told, nudge("goal_met", 3, **outcome)]
+        five = [*four, nudge("goal_met", 4, **outcome)]
+        alone = [nudge("renegotiate", number, **outcome) for number in range(4)]
+        assert numbers(four, Deeds())["kinds"]["goal_met"] == NOTICE
+        assert numbers(five, Deeds())["kinds"]["goal_met"]["sent"] == 3
+        assert numbers(alone, Deeds())["kinds"]["renegotiate"] == NOTICE
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_no_total_less_what_is_shown_is_that_of_one_kind_over_few(self, seed: int) -> None:
+        rng = Random(seed)
+        outcomes: list[dict[str, Any]] = [
+            {},
+            {"outcome": "failed", "reason": "bounced"},
+            {"outcome": "suppressed", "reason": "absent"},
+            {"outcome": "suppressed", "reason": "holdout"},
+        ]
+        nudges = [
+            nudge(kind, rng.randrange(9), **rng.choice(outcomes))
+            for kind in ("check_in_due", "goal_met", "renegotiate")
+            for _ in range(rng.randrange(9))
+        ]
+        recipients = {
+            kind: {n.recipient_id for n in nudges if n.kind == kind} for kind in {n.kind for n in nudges}
+        }
+        shown = numbers(nudges, Deeds())["kinds"]
+        hidden = {kind for kind, told in shown.items() if told == NOTICE}
+        assert shown.keys() == recipients.keys()
+        assert {kind for kind, people in recipients.items() if len(people) < 5} <= hidden
+        assert len(hidden) != 1 or len(recipients) == 1
 
     def test_shares_and_intervals_over_nothing_are_null(self) -> None:
         kind = numbers([nudge("goal_met", number) for number in range(5)], Deeds())["kinds"]["goal_met"]
