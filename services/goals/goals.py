@@ -19,6 +19,7 @@ from services.goals.access import (
 from services.goals.domain import dispute as disputes
 from services.goals.domain import outcome as outcomes
 from services.goals.domain import revision as revisions
+from services.goals.domain.deadline import Deadline, require_ahead
 from services.goals.domain.evidence import CheckIn, Step, track
 from services.goals.domain.goal import (
     Changes,
@@ -47,6 +48,7 @@ class Wanted:
     """A goal to set; what is None has a default that depends on who asks, and where."""
 
     mentorship_id: str
+    deadline: Deadline
     terms: Callable[[Mentorship, datetime], Terms]
     owner_id: str | None
     external_ref: str | None
@@ -86,6 +88,7 @@ class Goals:
         """Set a goal of one's own, or propose one to another participant."""
 
         async def work() -> Answer:
+            require_ahead(wanted.deadline, self._clock.now())
             kept = await self._store.mentorship(caller.org_id, wanted.mentorship_id)
             if kept is None:
                 raise NotFound(NO_MENTORSHIP)
@@ -237,6 +240,10 @@ class Goals:
     ) -> Answer:
         """Say of a goal that it is met, dropped, or will be missed."""
 
+        def require(now: datetime) -> None:
+            if occurred_at is not None:
+                outcomes.require_reportable(occurred_at, now, self._rules.backdate)
+
         def decide(read: _Read, now: datetime) -> _Done:
             goal, mentorship, by = read.goal.state, read.mentorship.state, caller.person_id
             grace = self._rules.grace
@@ -261,7 +268,7 @@ class Goals:
             )
             return _Done(facts, said)
 
-        return await self._decided(caller, goal_id, idem, decide)
+        return await self._decided(caller, goal_id, idem, decide, require)
 
     async def dispute(
         self, caller: Caller, goal_id: str, occurred_at: datetime, reason: str, idem: Idem | None
@@ -295,9 +302,18 @@ class Goals:
     # -- how
 
     async def _decided(
-        self, caller: Caller, goal_id: str, idem: Idem | None, decide: Callable[[_Read, datetime], _Done]
+        self,
+        caller: Caller,
+        goal_id: str,
+        idem: Idem | None,
+        decide: Callable[[_Read, datetime], _Done],
+        require: Callable[[datetime], None] | None = None,
     ) -> Answer:
+        """`require` refuses what is wrong by itself: no sooner than it is known that the key answers nothing."""
+
         async def work() -> Answer:
+            if require is not None:
+                require(self._clock.now())
             read = await self._read(caller, goal_id)
             now = self._clock.now()
             return await self._stored(caller, read, decide(read, now), now, idem)

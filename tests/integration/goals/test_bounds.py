@@ -116,6 +116,7 @@ class TestWithoutKafka:
         )
         wanted = Wanted(
             mentorship_id=started.body["mentorship_id"],
+            deadline=terms.deadline,
             terms=lambda mentorship, now: terms,
             owner_id=None,
             external_ref=None,
