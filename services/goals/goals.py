@@ -94,21 +94,23 @@ class Goals:
                 raise NotFound(NO_MENTORSHIP)
             require_participant(caller, kept.state)
             now = self._clock.now()
+            owner_id, ref = wanted.owner_id or caller.person_id, wanted.external_ref
+            # Storing it tells whether a reference is taken, unless something else that comes after that is wrong.
+            if ref is not None and (dry_run or kept.state.role_of(owner_id) is None):
+                taken = {"org_id": caller.org_id, "external_ref": ref}
+                if await self._store.goals.collection.find_one(taken):
+                    raise Conflict("This external_ref names something else already.")
             command = SetGoal(
                 goal_id=uuid7(),
                 proposal_id=uuid7(),
                 by=caller.person_id,
-                owner_id=wanted.owner_id or caller.person_id,
+                owner_id=owner_id,
                 terms=wanted.terms(kept.state, now),
-                external_ref=wanted.external_ref,
+                external_ref=ref,
                 at=now,
             )
             goal, facts = set_goal(kept.state, command)
             answer = self._set_answer(caller, kept.state, evolved(goal, facts), facts, now)
-            ref = wanted.external_ref
-            taken = {"org_id": caller.org_id, "external_ref": ref}
-            if dry_run and ref is not None and await self._store.goals.collection.find_one(taken):
-                raise Conflict("This external_ref names something else already.")
             if not dry_run:
                 await self._store.commit(
                     self._store.touch(kept),

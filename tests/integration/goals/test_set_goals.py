@@ -140,6 +140,12 @@ class TestSetAGoal:
         ref = f"crm-{uuid4().hex}"
         goal_id = await pair.sets(external_ref=ref)
         refused(await pair.as_("mentor").post("/v1/goals", json=await pair.goal(external_ref=ref)), 409)
+        # Who it is for is wrong as well, but conflicts come first; in a dry run, too.
+        body = await pair.goal(external_ref=ref, owner_id="eve")
+        refused(await pair.as_("mentor").post("/v1/goals", json=body), 409)
+        many = {"items": [{**body, "key": ref}], "dry_run": True}
+        dry = await pair.as_("mentor").post("/v1/goals/batch", json=many)
+        assert dry.json()["results"][0]["status"] == 409
         found = await pair.as_("mentee").get("/v1/goals", params={"external_ref": ref})
         assert [item["goal_id"] for item in found.json()["items"]] == [goal_id]
         assert found.json()["items"][0]["external_ref"] == ref
