@@ -57,7 +57,7 @@ def build(settings: GoalsSettings) -> FastAPI:
         routers=[
             mentorship_routes(Mentorships(store, clock, rules)),
             expectation_routes(ExpectationsOfPairs(store, clock)),
-            goal_routes(Goals(store, clock, rules), clock, rules),
+            goal_routes(Goals(store, clock, rules), clock),
             people_routes(people),
         ],
         asyncapi=lambda: asyncapi.document(

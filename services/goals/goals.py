@@ -19,6 +19,7 @@ from services.goals.access import (
 from services.goals.domain import dispute as disputes
 from services.goals.domain import outcome as outcomes
 from services.goals.domain import revision as revisions
+from services.goals.domain.deadline import Deadline, require_ahead
 from services.goals.domain.evidence import CheckIn, Step, track
 from services.goals.domain.goal import (
     Changes,
@@ -47,6 +48,7 @@ class Wanted:
     """A goal to set; what is None has a default that depends on who asks, and where."""
 
     mentorship_id: str
+    deadline: Deadline
     terms: Callable[[Mentorship, datetime], Terms]
     owner_id: str | None
     external_ref: str | None
@@ -86,26 +88,29 @@ class Goals:
         """Set a goal of one's own, or propose one to another participant."""
 
         async def work() -> Answer:
+            require_ahead(wanted.deadline, self._clock.now())
             kept = await self._store.mentorship(caller.org_id, wanted.mentorship_id)
             if kept is None:
                 raise NotFound(NO_MENTORSHIP)
             require_participant(caller, kept.state)
             now = self._clock.now()
+            owner_id, ref = wanted.owner_id or caller.person_id, wanted.external_ref
+            # Storing it tells whether a reference is taken, unless something else that comes after that is wrong.
+            if ref is not None and (dry_run or kept.state.role_of(owner_id) is None):
+                taken = {"org_id": caller.org_id, "external_ref": ref}
+                if await self._store.goals.collection.find_one(taken):
+                    raise Conflict("This external_ref names something else already.")
             command = SetGoal(
                 goal_id=uuid7(),
                 proposal_id=uuid7(),
                 by=caller.person_id,
-                owner_id=wanted.owner_id or caller.person_id,
+                owner_id=owner_id,
                 terms=wanted.terms(kept.state, now),
-                external_ref=wanted.external_ref,
+                external_ref=ref,
                 at=now,
             )
             goal, facts = set_goal(kept.state, command)
             answer = self._set_answer(caller, kept.state, evolved(goal, facts), facts, now)
-            ref = wanted.external_ref
-            taken = {"org_id": caller.org_id, "external_ref": ref}
-            if dry_run and ref is not None and await self._store.goals.collection.find_one(taken):
-                raise Conflict("This external_ref names something else already.")
             if not dry_run:
                 await self._store.commit(
                     self._store.touch(kept),
@@ -237,6 +242,10 @@ class Goals:
     ) -> Answer:
         """Say of a goal that it is met, dropped, or will be missed."""
 
+        def require(now: datetime) -> None:
+            if occurred_at is not None:
+                outcomes.require_reportable(occurred_at, now, self._rules.backdate)
+
         def decide(read: _Read, now: datetime) -> _Done:
             goal, mentorship, by = read.goal.state, read.mentorship.state, caller.person_id
             grace = self._rules.grace
@@ -261,7 +270,7 @@ class Goals:
             )
             return _Done(facts, said)
 
-        return await self._decided(caller, goal_id, idem, decide)
+        return await self._decided(caller, goal_id, idem, decide, require)
 
     async def dispute(
         self, caller: Caller, goal_id: str, occurred_at: datetime, reason: str, idem: Idem | None
@@ -295,9 +304,18 @@ class Goals:
     # -- how
 
     async def _decided(
-        self, caller: Caller, goal_id: str, idem: Idem | None, decide: Callable[[_Read, datetime], _Done]
+        self,
+        caller: Caller,
+        goal_id: str,
+        idem: Idem | None,
+        decide: Callable[[_Read, datetime], _Done],
+        require: Callable[[datetime], None] | None = None,
     ) -> Answer:
+        """`require` refuses what is wrong by itself: no sooner than it is known that the key answers nothing."""
+
         async def work() -> Answer:
+            if require is not None:
+                require(self._clock.now())
             read = await self._read(caller, goal_id)
             now = self._clock.now()
             return await self._stored(caller, read, decide(read, now), now, idem)

@@ -93,7 +93,7 @@ class CheckInsFold:
                 replace(check_in, acknowledged=True) if check_in.id in about.acknowledged else check_in
                 for check_in in [*known.get(goal.goal_id, []), *about.logged]
             ]
-            facts = weigh(goal, check_ins, grace=self._rules.grace, now=now, ended_at=mentorship.ended_at)
+            facts = weigh(goal, check_ins, grace=self._rules.grace, now=now, mentorship=mentorship)
             changes.append(self._store.change_goal(kept, facts, mentorship, check_ins, now=now, roomy=True))
         return changes
 

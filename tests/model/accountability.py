@@ -203,7 +203,7 @@ class Accountability(Decisions):
         goal = self.goals[step.goal] if step.goal is not None else None
         if goal is not None:
             self._require(step.by in (goal.owner, goal.counterpart), 403)
-        self._require(self.state != "ended", 409)
+        self._require(self.state != "ended" or not self.end_is_heard, 409)
         if goal is not None:
             self._require(goal.state not in ("proposed", "declined", "dropped"), 409)
             if step.progress is not None:

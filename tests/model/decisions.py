@@ -57,13 +57,17 @@ class Goal:
 
 
 class Decisions:
-    """A mentorship and its goals. `people` are by role; `told` are all events, in order."""
+    """A mentorship and its goals. `people` are by role; `told` are all events, in order.
+
+    `end_is_heard`: whether checkins knows of an end; until it does, it answers check-ins as before.
+    """
 
     def __init__(self, people: dict[str, str]) -> None:
         self.people = people
         self.state = "active"
         self.paused_at: datetime | None = None
         self.ended_at: datetime | None = None
+        self.end_is_heard = True
         self.goals: dict[str, Goal] = {}
         self.check_ins: dict[str, CheckIn] = {}
         self.told: list[Told] = []
@@ -120,7 +124,7 @@ class Decisions:
     def _decide(self, goal: Goal, now: datetime) -> None:
         self._weigh(goal, now)
         if goal.state == "active":
-            self._missed(goal, [each for each in goal.known if self._before_the_end(each)], now)
+            self._missed(goal, [each for each in goal.known if self._before_the_end(each, goal)], now)
             self._weigh(goal, now)
 
     def _weigh(self, goal: Goal, now: datetime) -> None:
@@ -128,7 +132,7 @@ class Decisions:
         evidence = [
             each
             for each in goal.known
-            if reaches(each.progress, goal.terms.measure) and self._before_the_end(each)
+            if reaches(each.progress, goal.terms.measure) and self._before_the_end(each, goal)
         ]
         timely = [each for each in evidence if is_timely(each, goal.due_at)]
         if goal.state == "active":
@@ -157,8 +161,11 @@ class Decisions:
             return evidence.logged_at < goal.missed_at
         return is_timely(evidence, goal.due_at)
 
-    def _before_the_end(self, check_in: CheckIn) -> bool:
-        return self.ended_at is None or check_in.logged_at < self.ended_at
+    def _before_the_end(self, check_in: CheckIn, goal: Goal) -> bool:
+        """Rule 7: or, where the goal was due before it, up to the end of the grace that check-ins have as ever."""
+        if self.ended_at is None or check_in.logged_at < self.ended_at:
+            return True
+        return self._decided_by_its_deadline(goal) and check_in.logged_at < goal.due_at + GRACE
 
     # -- what happens to goals
 

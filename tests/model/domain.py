@@ -279,8 +279,8 @@ class Domain:
 
     def _weigh(self, goal_id: str, now: datetime) -> None:
         goal, evidence = self.goals[goal_id], self.evidence[goal_id]
-        ended_at = self.mentorship.ended_at
-        self._happened(goal, weigh(goal, evidence, grace=RULES.grace, now=now, ended_at=ended_at))
+        facts = weigh(goal, evidence, grace=RULES.grace, now=now, mentorship=self.mentorship)
+        self._happened(goal, facts)
 
     def hear(self) -> None:
         """Checkins takes in the oldest event of the goals topic that it has not taken in yet."""

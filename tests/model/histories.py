@@ -159,6 +159,8 @@ class Drawn:
     def turn(self, now: datetime) -> Turn:
         if self._model.state == "paused":
             return Turn(self._one_of(("resumed", "resumed", "resumed", "paused", "ended")))
+        if any(self._model.is_being_decided(goal, now) for goal in self._goals()):
+            return Turn(self._one_of(("paused", "ended")))
         return Turn(self._one_of(("paused",) * 10 + ("resumed", "ended")))
 
     def any(self, now: datetime) -> Step:

@@ -95,6 +95,47 @@ class TestDeadlines:
         assert pair.of("goal") == ["GoalSet", "GoalMet"]
 
 
+class TestEnds:
+    @pytest.fixture
+    def ended(self, pair: Pair) -> Pair:
+        """The mentorship ended a second after the goal was due, and checkins has not heard of it."""
+        pair.passes(at(24, 0, 0, 1))
+        assert pair.take(Turn("ended")) == 200
+        return pair
+
+    @pytest.mark.parametrize("second", [1, 2, 59])
+    def test_a_check_in_answered_after_one_within_the_grace_meets_what_was_due(
+        self, ended: Pair, second: int
+    ) -> None:
+        ended.passes(at(24, 0, 0, second))
+        log(ended, occurred_at=at(23, 23, 59, 55))
+        ended.all_arrives()
+        passes(ended, at(24, 0, 5))
+        assert ended.of("goal") == ["GoalSet", "GoalMet"]
+
+    def test_after_the_grace_none_counts(self, ended: Pair) -> None:
+        ended.passes(at(24, 0, 1))
+        log(ended, MENTOR, occurred_at=at(23, 23, 59, 55))
+        ended.all_arrives()
+        passes(ended, at(24, 0, 5))
+        assert ended.of("goal") == ["GoalSet", "GoalMissed"]
+
+    def test_one_after_a_pause_leaves_what_was_due_before_the_pause_its_grace(self, pair: Pair) -> None:
+        pair.passes(at(24))
+        for second, turn in ((1, Turn("paused")), (2, Turn("ended"))):
+            pair.passes(at(24, 0, 0, second))
+            assert pair.take(turn) == 200
+        pair.passes(SECOND)
+        log(pair, occurred_at=at(23, 23, 59, 55))
+        pair.all_arrives()
+        passes(pair, at(24, 0, 5))
+        assert pair.of("goal") == ["GoalSet", "GoalMet"]
+
+    def test_none_is_answered_once_checkins_has_heard_of_it(self, ended: Pair) -> None:
+        passes(ended, at(24, 0, 5))
+        assert ended.take(Log(MENTEE, "check-in", "goal", at(23, 23, 59, 55), DONE)) == 409
+
+
 class TestDeadLetters:
     def test_a_replayed_one_takes_the_miss_back_at_once(self, pair: Pair) -> None:
         pair.passes(at(23, 12))

@@ -201,9 +201,9 @@ BREAKS = (
     # Rule 7
     Break(
         "goals are missed in a pause",
-        PAUSE,
-        '    if mentorship.state == "active":\n        return True\n',
-        '    if mentorship.state != "ended":\n        return True\n',
+        "services/goals/domain/mentorship.py",
+        '        if self.state == "active":\n            return True\n',
+        '        if self.state != "ended":\n            return True\n',
     ),
     Break(
         "only whole days of a pause count",

@@ -13,20 +13,17 @@ from services.goals.domain.assess import Draft, assess
 from services.goals.domain.deadline import require_ahead
 from services.goals.domain.goal import Terms, Words
 from services.goals.domain.mentorship import Mentorship
-from services.goals.domain.outcome import require_reportable
-from services.goals.domain.rules import Rules
 from services.goals.goals import Goals, Wanted
 from shared.clock import Clock
 from shared.http import PARTICIPATE, PROGRAMS, Answer, Caller, Idem, IfMatch, Page, Router, add_batch
 from shared.http.routing import Reply
 
 
-def goal_routes(goals: Goals, clock: Clock, rules: Rules) -> Router:
+def goal_routes(goals: Goals, clock: Clock) -> Router:
     """`/v1/goals`: for participants, and to read for coordinators."""
     router = Router(tags=["goals"])
 
     async def set_one(caller: Caller, body: GoalIn, idem: Idem | None, dry_run: bool) -> Answer:
-        require_ahead(body.deadline.deadline(), clock.now())
         return await goals.set(caller, _wanted(body, caller), idem, dry_run=dry_run)
 
     @router.post("/v1/goals", scopes=[PARTICIPATE], status_code=201, refusals=[404, 409])
@@ -92,8 +89,6 @@ def goal_routes(goals: Goals, clock: Clock, rules: Rules) -> Router:
     @router.post("/v1/goals/{goal_id}/outcome", scopes=[PARTICIPATE], refusals=[404, 409])
     async def say_outcome(goal_id: str, body: OutcomeIn, caller: Caller, idem: Idem | None) -> Reply:
         """Say of a goal that it is met, dropped, or will be missed."""
-        if body.occurred_at is not None:
-            require_reportable(body.occurred_at, clock.now(), rules.backdate)
         return await goals.say(caller, goal_id, body.outcome, body.occurred_at, body.note, idem)
 
     @router.post("/v1/goals/{goal_id}/dispute", scopes=[PARTICIPATE], status_code=202, refusals=[404, 409])
@@ -115,17 +110,20 @@ def goal_routes(goals: Goals, clock: Clock, rules: Rules) -> Router:
 
 
 def _wanted(body: GoalIn, caller: Caller) -> Wanted:
+    deadline = body.deadline.deadline()
+
     def terms(mentorship: Mentorship, now: datetime) -> Terms:
         return Terms(
             title=body.title,
             measure=body.measure.measure(),
-            deadline=body.deadline.deadline(),
+            deadline=deadline,
             check_in_every_days=body.check_in_every_days or mentorship.facts.check_in_every_days,
             why=Words(by=caller.person_id, at=now, text=body.why) if body.why else None,
         )
 
     return Wanted(
         mentorship_id=body.mentorship_id,
+        deadline=deadline,
         terms=terms,
         owner_id=body.owner_id,
         external_ref=body.external_ref,

@@ -405,10 +405,18 @@ def require_decided(goal: Goal, decision_at: datetime | None, now: datetime) -> 
 
 
 def without_words(goal: Goal, person_id: str, up_to: datetime) -> Goal:
-    """The goal without the private words that a person left in it up to an instant."""
+    """The goal without the private words that a person left in it up to an instant.
+
+    A `why` that was asked for is asked for no more: to ask for none would remove what another wrote.
+    """
 
     def kept(words: Words | None) -> Words | None:
         return None if words is not None and words.by == person_id and words.at <= up_to else words
+
+    def asked(changes: Changes) -> Changes:
+        if kept(changes.why) is changes.why:
+            return changes
+        return replace(changes, why=None, names=tuple(name for name in changes.names if name != "why"))
 
     return replace(
         goal,
@@ -417,7 +425,7 @@ def without_words(goal: Goal, person_id: str, up_to: datetime) -> Goal:
             replace(
                 proposal,
                 reason=kept(proposal.reason),
-                changes=replace(proposal.changes, why=kept(proposal.changes.why)),
+                changes=asked(proposal.changes),
             )
             for proposal in goal.proposals
         ),

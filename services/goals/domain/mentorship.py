@@ -71,6 +71,13 @@ class Mentorship(Struct, frozen=True, kw_only=True):
         """Who accounts are given to: the mentee's is the mentor, the mentor's and the leader's the mentee."""
         return self.mentor_id if role == "mentee" else self.mentee_id
 
+    def decides_as_ever(self, due_at: datetime) -> bool:
+        """Rule 7: whether what is due then is decided as ever: not if it stood still, or had ended, before that."""
+        if self.state == "active":
+            return True
+        stopped_at = self.paused_at or self.ended_at
+        return stopped_at is not None and due_at <= stopped_at
+
     def require_running(self) -> None:
         """Rule 7: after the end only acknowledgements, disputes and rulings go on.
 

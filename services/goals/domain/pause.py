@@ -39,7 +39,7 @@ def decision_at(goal: Goal, mentorship: Mentorship, grace: timedelta) -> datetim
     """
     if goal.state != "active":
         return None
-    if _decided_as_ever(goal, mentorship):
+    if mentorship.decides_as_ever(goal.due_at):
         return goal.due_at + grace
     return mentorship.ended_at if mentorship.state == "ended" else None
 
@@ -48,10 +48,9 @@ def settle(
     goal: Goal, mentorship: Mentorship, check_ins: Sequence[CheckIn], *, grace: timedelta, now: datetime
 ) -> list[Fact]:
     """Decide an active goal whose `decision_at` has come: met, missed, or dropped with its mentorship."""
-    ended_at = mentorship.ended_at
-    if _decided_as_ever(goal, mentorship):
-        return miss(goal, check_ins, grace=grace, now=now, ended_at=ended_at)
-    met = weigh(goal, check_ins, grace=grace, now=now, ended_at=ended_at)
+    if mentorship.decides_as_ever(goal.due_at):
+        return miss(goal, check_ins, grace=grace, now=now, mentorship=mentorship)
+    met = weigh(goal, check_ins, grace=grace, now=now, mentorship=mentorship)
     if met or mentorship.state != "ended" or goal.state != "active":
         return met
     return [Dropped(by=SYSTEM, at=now)]
@@ -80,10 +79,3 @@ def end(goal: Goal, now: datetime) -> list[Fact]:
         RevisionDeclined(by=SYSTEM, at=now, proposal_id=proposal.proposal_id)
         for proposal in goal.open_proposals
     ]
-
-
-def _decided_as_ever(goal: Goal, mentorship: Mentorship) -> bool:
-    if mentorship.state == "active":
-        return True
-    stopped_at = mentorship.paused_at or mentorship.ended_at
-    return stopped_at is not None and goal.due_at <= stopped_at

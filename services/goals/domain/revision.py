@@ -91,10 +91,10 @@ def revise(
     _require_revisable(goal, mentorship, now, rules)
     terms = command.changes.applied(goal.terms)
     if goal.state == "missed":
-        if "deadline" not in command.changes.names or terms.deadline == goal.terms.deadline:
-            raise Unprocessable.field("/deadline", "A missed goal is revived with a new deadline.")
         if mentorship.role_of(goal.owner_id) is None:
             raise Conflict("The goal's owner has left the mentorship.")
+        if "deadline" not in command.changes.names or terms.deadline == goal.terms.deadline:
+            raise Unprocessable.field("/deadline", "A missed goal is revived with a new deadline.")
     names = changed(terms, goal.terms)
     if not names:
         return []

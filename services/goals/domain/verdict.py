@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from services.goals.domain.evidence import CheckIn, fraction_at, last_check_in_at, timing
 from services.goals.domain.goal import Fact, Goal, Met, Miss, Missed, Retracted, evolved
+from services.goals.domain.mentorship import Mentorship
 from services.goals.domain.progress import reaches
 from services.goals.domain.rules import SYSTEM
 
@@ -21,7 +22,7 @@ def weigh(
     *,
     grace: timedelta,
     now: datetime,
-    ended_at: datetime | None = None,
+    mentorship: Mentorship | None = None,
 ) -> list[Fact]:
     """What follows from the evidence that is known now.
 
@@ -30,9 +31,9 @@ def weigh(
     - Late evidence meets a missed goal late.
     - Whatever else is reported: what was met stays met, what was dropped stays dropped.
 
-    What was logged after the mentorship's end (`ended_at`) is no evidence.
+    `mentorship`: the goal's, where it may have ended; what was logged too late for its end is no evidence.
     """
-    evidence = [c for c in check_ins if _counts(c, goal, ended_at)]
+    evidence = [c for c in _before_the_end(check_ins, goal, mentorship, grace) if _counts(c, goal)]
     if goal.state == "active":
         return _met([c for c in evidence if timing(c, goal.due_at, grace) == "timely"], now)
     miss = goal.standing_miss
@@ -55,18 +56,18 @@ def miss(
     *,
     grace: timedelta,
     now: datetime,
-    ended_at: datetime | None = None,
+    mentorship: Mentorship | None = None,
 ) -> list[Fact]:
     """Decide a goal whose deadline has passed: every check-in answered before the grace's end is among these.
 
     Exactly one miss, unless there is timely evidence; evidence that is belated or late follows it.
     """
-    met = weigh(goal, check_ins, grace=grace, now=now, ended_at=ended_at)
+    met = weigh(goal, check_ins, grace=grace, now=now, mentorship=mentorship)
     if met or goal.state != "active":
         return met
-    known = [c for c in check_ins if ended_at is None or c.logged_at < ended_at]
+    known = _before_the_end(check_ins, goal, mentorship, grace)
     facts: list[Fact] = [missed(goal, known, by=SYSTEM, now=now)]
-    return facts + weigh(evolved(goal, facts), check_ins, grace=grace, now=now, ended_at=ended_at)
+    return facts + weigh(evolved(goal, facts), check_ins, grace=grace, now=now, mentorship=mentorship)
 
 
 def missed(
@@ -83,11 +84,25 @@ def missed(
     )
 
 
-def _counts(check_in: CheckIn, goal: Goal, ended_at: datetime | None) -> bool:
-    return (
-        check_in.author_id in (goal.owner_id, goal.counterpart_id)
-        and reaches(check_in.progress, goal.terms.measure)
-        and (ended_at is None or check_in.logged_at < ended_at)
+def _before_the_end(
+    check_ins: Sequence[CheckIn], goal: Goal, mentorship: Mentorship | None, grace: timedelta
+) -> list[CheckIn]:
+    """Rule 7: what counts of what was reported: all that was logged before an end.
+
+    What was due at or before the end is decided as ever, so there it is also what was logged within the grace:
+    checkins may have answered it before it heard of the end.
+    """
+    if mentorship is None or mentorship.ended_at is None:
+        return list(check_ins)
+    until = mentorship.ended_at
+    if mentorship.decides_as_ever(goal.due_at):
+        until = max(until, goal.due_at + grace)
+    return [c for c in check_ins if c.logged_at < until]
+
+
+def _counts(check_in: CheckIn, goal: Goal) -> bool:
+    return check_in.author_id in (goal.owner_id, goal.counterpart_id) and reaches(
+        check_in.progress, goal.terms.measure
     )
 
 

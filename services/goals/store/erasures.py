@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,7 +80,8 @@ class Erasures(Base):
         doc = await self.goals.find(erasure.org_id, goal_id)
         if doc is None:
             return
-        goal = g.without_words(convert(doc, Goal), erasure.person_id, erasure.at)
+        before = convert(doc, Goal)
+        goal = g.without_words(before, erasure.person_id, erasure.at)
         story = [
             {name: value for name, value in entry.items() if name != "reason"}
             if entry["by"] == erasure.person_id and entry["at"] <= erasure.at
@@ -93,7 +95,10 @@ class Erasures(Base):
             "writers": sorted(still | ({*doc["writers"]} - {erasure.person_id})),
         }
         if "idem" in doc:
-            fields["idem"] = [_without(entry, "why", erasure.at) for entry in doc["idem"]]
+            fields["idem"] = [
+                _without(entry, "why") if _shows_why_of(erasure, before, doc["events"], entry) else entry
+                for entry in doc["idem"]
+            ]
         await self._roomy_goals.commit(self._roomy_goals.change(doc, now=now, fields=fields))
 
     async def _erase_version(self, erasure: Erasure, id: str, now: datetime) -> None:
@@ -102,13 +107,40 @@ class Erasures(Base):
             return
         fields: Doc = {"items": []}
         if "idem" in doc:
-            fields["idem"] = [_without(entry, "items", erasure.at) for entry in doc["idem"]]
+            # All of them are of whose version it is, whenever they were kept.
+            fields["idem"] = [_without(entry, "items") for entry in doc["idem"]]
         await self.expectations.commit(self.expectations.change(doc, now=now, fields=fields))
 
 
-def _without(entry: Doc, name: str, up_to: datetime) -> Doc:
+def _without(entry: Doc, name: str) -> Doc:
     """A kept answer without one field of its body."""
-    body = entry.get("body")
-    if not isinstance(body, dict) or name not in body or entry["at"] > up_to:
-        return entry
-    return {**entry, "body": {key: value for key, value in body.items() if key != name}}
+    return {**entry, "body": {key: value for key, value in (entry["body"] or {}).items() if key != name}}
+
+
+def _shows_why_of(erasure: Erasure, goal: Goal, events: Iterable[Doc], entry: Doc) -> bool:
+    """Whether a kept answer about a goal shows a why that goes with a person.
+
+    It may have been kept after the erasure, with a why from before it.
+    """
+    text = (entry["body"] or {}).get("why")
+    if text is None:
+        return False
+    why = goal.terms.why
+    if why is not None and why.text == text:
+        by, at = why.by, why.at
+    else:
+        by, at = _who_wrote_why(goal, [event for event in events if event["time"] <= entry["at"]])
+    return by == erasure.person_id and at <= erasure.at
+
+
+def _who_wrote_why(goal: Goal, events: Iterable[Doc]) -> tuple[str, datetime]:
+    """Whose a goal's why was after these of its events, and since when, though it was written over later."""
+    proposals = {proposal.proposal_id: proposal for proposal in goal.proposals}
+    setters = [proposal.proposed_by for proposal in goal.proposals if proposal.revision == 0]
+    by, at = (*setters, goal.owner_id)[0], goal.created_at
+    for event in events:
+        data = event["data"]
+        if "why" in data.get("changed", ()):
+            proposal = proposals.get(data.get("proposal_id"))
+            by, at = data["revised_by"], event["time"] if proposal is None else proposal.proposed_at
+    return by, at

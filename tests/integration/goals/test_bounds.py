@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -20,9 +18,8 @@ from shared.aggregates import MAX_DOCUMENT_BYTES, MAX_UNPUBLISHED
 from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.http import PARTICIPATE, PROGRAMS, Caller, IfMatch
-from shared.mongo import Collection, Doc, Mongo
+from shared.mongo import Mongo
 from tests.integration.goals.world import GRACE, Pair, refused
-from tests.support.engines import Engines
 from tests.support.system import System
 
 pytestmark = pytest.mark.engines
@@ -73,26 +70,7 @@ class TestADocument:
         assert (await pair.says(goal_id, "dropped")).status_code == 200
 
 
-class Mute:
-    """A publisher without Kafka."""
-
-    def kick(self, collection: Collection, document: Doc) -> None:
-        pass
-
-
 class TestWithoutKafka:
-    @pytest.fixture
-    async def store(self, engines: Engines) -> AsyncIterator[Store]:
-        mongo = Mongo.connect(engines.mongo)
-        name = f"t{uuid4().hex[:12]}_goals"
-        made = Store(mongo, mongo.database(name), Mute(), partitions=3, grace=GRACE)
-        try:
-            await made.make_indexes()
-            yield made
-        finally:
-            await mongo.drop_database(name)
-            await mongo.close()
-
     async def test_a_goal_takes_changes_until_100_events_wait_and_goes_on_afterwards(
         self, store: Store
     ) -> None:
@@ -116,6 +94,7 @@ class TestWithoutKafka:
         )
         wanted = Wanted(
             mentorship_id=started.body["mentorship_id"],
+            deadline=terms.deadline,
             terms=lambda mentorship, now: terms,
             owner_id=None,
             external_ref=None,

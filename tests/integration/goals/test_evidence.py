@@ -115,3 +115,22 @@ class TestWhatComesVeryLate:
         goal = await pair.becomes(goal_id, "met")
         assert goal["met_at"] == then
         assert await pair.types(goal_id) == ["GoalSet", "GoalMissed", "GoalMissRetracted", "GoalMet"]
+
+
+class TestWhatComesAfterAnEnd:
+    async def test_meets_what_was_due_before_it_if_it_was_answered_within_the_grace(
+        self, system: System
+    ) -> None:
+        """Checkins had not heard of the end yet."""
+        pair = await Pair(system).begin()
+        due = await pair.in_(HOUR)
+        goal_id = await pair.sets(due=due)
+        known = await record_of(system, await pair.checks_in(goal_id, progress={"value": 1}))
+        await system.move(due)
+        await pair.turns("end")
+        then = due - timedelta(seconds=5)
+        times = {"occurred_at": format_instant(then), "logged_at": format_instant(due + GRACE / 2)}
+        await system.publish([another(known, progress={"value": 7}, **times)])
+        await system.move(due + GRACE)
+        assert (await pair.becomes(goal_id, "met"))["met_at"] == format_instant(then)
+        assert await pair.types(goal_id) == ["GoalSet", "GoalMet"]

@@ -189,6 +189,25 @@ class TestAHerd:
         assert document is not None
         assert document["state"] == "missed"
 
+    async def test_of_one_partition_is_recorded_in_the_order_in_which_it_was_due(self, herd: Herd) -> None:
+        """As after an outage: one goal after the other, also where they are more than are decided at once."""
+        dues = [herd.due - number * MINUTE for number in range(40)]
+        for herd.due in [*dues[1::2], *dues[::2]]:
+            await herd.grow(PARTITIONS)
+        for lane in range(PARTITIONS):
+            worker = herd.worker(lane=lane, lanes=PARTITIONS)
+            worker._batch = 1
+            while await worker.decide_due():
+                pass
+        documents = sorted(await herd.documents(), key=lambda each: each["due_at"])
+        for mentorship in herd.mentorships.values():
+            misses = [
+                each["events"][-1] for each in documents if each["mentorship_id"] == mentorship.mentorship_id
+            ]
+            recorded = [each["time"] for each in misses]
+            assert (len(recorded), recorded) == (len(dues), sorted(recorded))
+            assert [parse_instant(each["data"]["missed_at"]) for each in misses] == recorded
+
     async def test_what_is_decided_is_published(self, herd: Herd) -> None:
         goals = await herd.grow(3)
         kicks = herd.store.goals._outbox

@@ -154,5 +154,18 @@ class TestOutcomes:
         for duration in (-7 * DAY - timedelta(minutes=1), timedelta(minutes=6)):
             then = format_instant(await pair.in_(duration))
             refused(await pair.says(goal_id, "met", occurred_at=then), 422, "/occurred_at")
+            refused(await pair.says(str(uuid4()), "met", occurred_at=then), 422, "/occurred_at")
         then = format_instant(await pair.in_(-DAY))
         refused(await pair.says(goal_id, "dropped", occurred_at=then), 422, "/occurred_at")
+
+    async def test_a_key_answers_as_before_though_it_was_a_week_ago_meanwhile(self, pair: Pair) -> None:
+        url = f"/v1/goals/{await pair.sets()}/outcome"
+        then = await pair.in_(-7 * DAY + timedelta(minutes=5))
+        body = {"outcome": "met", "occurred_at": format_instant(then)}
+        headers = {"Idempotency-Key": uuid4().hex}
+        before = await pair.as_("mentee").post(url, json=body, headers=headers)
+        await pair.system.move(then + 7 * DAY + timedelta(seconds=1))
+        after = await pair.as_("mentee").post(url, json=body, headers=headers)
+        assert (after.status_code, after.json()) == (200, before.json()), after.text
+        assert after.headers["idempotency-replayed"] == "true"
+        refused(await pair.as_("mentee").post(url, json=body), 422, "/occurred_at")

@@ -6,6 +6,7 @@ import asyncio
 from datetime import date, datetime, time, timedelta
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from shared.time import format_instant
@@ -139,9 +140,40 @@ class TestSetAGoal:
         ref = f"crm-{uuid4().hex}"
         goal_id = await pair.sets(external_ref=ref)
         refused(await pair.as_("mentor").post("/v1/goals", json=await pair.goal(external_ref=ref)), 409)
+        # Who it is for is wrong as well, but conflicts come first; in a dry run, too.
+        body = await pair.goal(external_ref=ref, owner_id="eve")
+        refused(await pair.as_("mentor").post("/v1/goals", json=body), 409)
+        many = {"items": [{**body, "key": ref}], "dry_run": True}
+        dry = await pair.as_("mentor").post("/v1/goals/batch", json=many)
+        assert dry.json()["results"][0]["status"] == 409
         found = await pair.as_("mentee").get("/v1/goals", params={"external_ref": ref})
         assert [item["goal_id"] for item in found.json()["items"]] == [goal_id]
         assert found.json()["items"][0]["external_ref"] == ref
+
+
+class TestAKey:
+    async def test_answers_as_before_also_when_the_deadline_has_passed_since(self, pair: Pair) -> None:
+        due = await pair.in_(timedelta(minutes=10))
+        own, others = await pair.goal(due), await pair.goal(due, owner_id="mentee")
+        key = f"key-{uuid4().hex}"
+        headers, many = {"Idempotency-Key": key}, {"items": [{**own, "key": f"{key}-batch"}]}
+
+        async def asked() -> list[httpx.Response]:
+            return [
+                await pair.as_("mentee").post("/v1/goals", json=own, headers=headers),
+                await pair.as_("mentor").post("/v1/goals", json=others, headers=headers),
+                await pair.as_("mentee").post("/v1/goals/batch", json=many),
+            ]
+
+        before = await asked()
+        await pair.system.move(due)
+        after = await asked()
+        assert [each.status_code for each in after] == [201, 202, 200], [each.text for each in after]
+        assert [each.json() for each in after] == [each.json() for each in before]
+        assert {each.headers.get("idempotency-replayed") for each in after[:2]} == {"true"}
+        dry = await pair.as_("mentee").post("/v1/goals/batch", json={**many, "dry_run": True})
+        assert dry.json()["results"][0]["status"] == 201
+        refused(await pair.as_("mentee").post("/v1/goals", json=own), 422, "/deadline")
 
 
 class TestADeadline:
@@ -160,6 +192,8 @@ class TestADeadline:
         body["deadline"] |= change
         refused(await pair.as_("mentee").post("/v1/goals", json=body), 422, pointer)
         refused(await pair.revises(await pair.sets(), deadline=body["deadline"]), 422, pointer)
+        elsewhere = {**body, "mentorship_id": str(uuid4())}
+        refused(await pair.as_("mentee").post("/v1/goals", json=elsewhere), 422, pointer)
 
     async def test_in_a_gap_is_when_the_gap_ends_and_in_a_fold_the_first(self, pair: Pair) -> None:
         """The contract's examples, some years on."""

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.goals.domain import mentorship as m
-from services.goals.domain.goal import Dropped, Goal, ProposedMoved, Revised, evolved
+from services.goals.domain.goal import Dropped, Goal, Missed, ProposedMoved, Revised, evolved
 from services.goals.domain.mentorship import Mentorship
 from services.goals.domain.pause import days_paused, decision_at, end, resume
 from services.goals.domain.revision import revise
@@ -24,6 +24,7 @@ from tests.unit.goals.world import (
     MS,
     NOW,
     RULES,
+    SECOND,
     a_check_in,
     a_goal,
     a_mentorship,
@@ -35,6 +36,7 @@ from tests.unit.goals.world import (
     kinds,
     paused,
     resumed,
+    value,
 )
 
 LATER = due_on(date(2027, 1, 15))
@@ -181,6 +183,35 @@ class TestRule7End:
         mentorship = ended(DUE + 5 * DAY, paused_at=DUE)
         assert kinds(decided(a_goal(), mentorship=mentorship, now=DUE + 5 * DAY)[1]) == ["Missed"]
 
+    @pytest.mark.parametrize(
+        "mentorship", [ended(DUE), ended(DUE + SECOND), ended(DUE + 2 * SECOND, paused_at=DUE + SECOND)]
+    )
+    def test_a_check_in_answered_within_the_grace_of_what_was_due_before_it_ends_in_no_miss(
+        self, mentorship: Mentorship
+    ) -> None:
+        """Checkins had not heard of the end yet."""
+        for logged_at in (DUE + 2 * SECOND, DECIDED - MS):
+            timely = a_check_in(DUE - SECOND, logged_at)
+            goal, facts = decided(a_goal(), [timely], mentorship=mentorship, now=DECIDED)
+            assert (kinds(facts), goal.met_at) == (["Met"], DUE - SECOND)
+
+    def test_a_replayed_one_takes_the_miss_back_at_once(self) -> None:
+        timely = a_check_in(DUE - SECOND, DUE + 2 * SECOND)
+        facts = weigh(a_missed_goal(), [timely], grace=GRACE, now=DUE + DAY, mentorship=ended(DUE + SECOND))
+        assert kinds(facts) == ["Retracted", "Met"]
+
+    def test_a_miss_tells_what_was_reported_within_its_grace_and_nothing_later(self) -> None:
+        within = a_check_in(DUE - 2 * SECOND, DUE + 2 * SECOND, progress=value(3.5))
+        beyond = a_check_in(DUE - SECOND, DECIDED, progress=value(6))
+        _, (fact,) = decided(a_goal(), [within, beyond], mentorship=ended(DUE + SECOND), now=DECIDED + SECOND)
+        assert isinstance(fact, Missed)
+        assert (fact.fraction, fact.last_check_in_at) == (0.5, DUE - 2 * SECOND)
+
+    def test_what_fell_due_in_a_pause_that_turned_into_it_has_no_grace(self) -> None:
+        mentorship = ended(DUE + SECOND, paused_at=DUE - SECOND)
+        timely = a_check_in(DUE - SECOND, DUE + 2 * SECOND)
+        assert kinds(decided(a_goal(), [timely], mentorship=mentorship, now=DECIDED)[1]) == ["Dropped"]
+
     def test_what_is_proposed_is_withdrawn_by_the_system(self) -> None:
         goal = proposed(deadline=LATER)
         facts = end(goal, NOW)
@@ -195,11 +226,11 @@ class TestRule7End:
 
     def test_belated_evidence_from_before_it_still_takes_a_miss_back(self) -> None:
         """Acknowledgements go on after the end; what is logged then counts no more."""
-        ended_at = DUE + 2 * DAY
-        before, after = (a_check_in(DUE - DAY, at, acknowledged=True) for at in (ended_at - MS, ended_at))
-        taken = weigh(a_missed_goal(), [before], grace=GRACE, now=DUE + 3 * DAY, ended_at=ended_at)
+        end_at, now = DUE + 2 * DAY, DUE + 3 * DAY
+        before, after = (a_check_in(DUE - DAY, at, acknowledged=True) for at in (end_at - MS, end_at))
+        taken = weigh(a_missed_goal(), [before], grace=GRACE, now=now, mentorship=ended(end_at))
         assert kinds(taken) == ["Retracted", "Met"]
-        assert weigh(a_missed_goal(), [after], grace=GRACE, now=DUE + 3 * DAY, ended_at=ended_at) == []
+        assert weigh(a_missed_goal(), [after], grace=GRACE, now=now, mentorship=ended(end_at)) == []
 
 
 def test_the_deadline_in_this_world_is_the_one_it_says() -> None:

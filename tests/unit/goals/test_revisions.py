@@ -216,8 +216,10 @@ class TestRule6Revival:
         without = a_mentorship(facts=facts)
         goal = a_missed_goal("leader")
         command = asked("mentee", deadline=LATER, at=DECIDED)
-        with pytest.raises(Conflict):
-            revised(goal, command, mentorship=without)
+        # Without a deadline it is wrong in both ways, and conflicts come first.
+        for each in (command, asked("mentee", title="Again", at=DECIDED)):
+            with pytest.raises(Conflict):
+                revised(goal, each, mentorship=without)
         goal, _ = revised(goal, command)
         with pytest.raises(Conflict):
             accepted(goal, by="leader", at=DECIDED, mentorship=without)

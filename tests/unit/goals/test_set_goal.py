@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -175,6 +176,24 @@ class TestErasure:
         assert self.left(self.goal()) == {"mine", "theirs", "their reason"}
         assert self.left(without_words(self.goal(), "mentee", NOW)) == {"theirs", "their reason"}
         assert self.left(without_words(self.goal(), "mentor", NOW)) == {"mine"}
+
+    @pytest.mark.parametrize("asks", [{"title": "Read more"}, {}])
+    def test_of_who_proposed_a_why_leaves_the_owner_their_own(self, asks: dict[str, Any]) -> None:
+        """What was asked for is no more; that is not to ask that nothing be there."""
+        goal = a_goal(why=words("mine"))
+        command = asked("mentor", why=words("theirs", "mentor"), **asks)
+        goal = without_words(
+            evolved(goal, revise(goal, a_mentorship(), command, [], rules=RULES)), "mentor", NOW
+        )
+        (proposal,) = goal.proposals
+        assert proposal.changes.names == tuple(asks)
+        accepted = accept(goal, a_mentorship(), proposal.proposal_id, [], by="mentee", now=NOW, rules=RULES)
+        assert evolved(goal, accepted).terms.why == words("mine")
+
+    def test_leaves_a_proposal_to_remove_the_why_as_it_is(self) -> None:
+        goal = a_goal(why=words("mine"))
+        asks = evolved(goal, revise(goal, a_mentorship(), asked("mentor", why=None), [], rules=RULES))
+        assert without_words(asks, "mentor", NOW) == asks
 
     def test_leaves_what_was_written_after_it(self) -> None:
         assert self.left(without_words(self.goal(), "mentee", NOW - MS)) == {"mine", "theirs", "their reason"}
