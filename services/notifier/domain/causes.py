@@ -153,8 +153,12 @@ def of_cadence(
         yield _about(
             happened, "check_in_due", goal.owner_id, after.period.isoformat(),
             Morning(date=after.period, on_workday=True), zone,
-            goal_id=goal.goal_id, expected_by=after.expected_by,
+            goal_id=goal.goal_id, expected_by=after.expected_by, caused_by=_asked_for_help(happened),
         )  # fmt: skip
+
+
+def _asked_for_help(happened: Happened) -> str | None:
+    return happened.event.author_id if isinstance(happened.event, contract.HelpRequested) else None
 
 
 def of_proposal(happened: Happened, time_zone: str) -> Iterator[Addressed]:

@@ -50,7 +50,8 @@ class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `revised_at` tells when each revision was recorded, from the first. `counts_from` is the instant from which its
     cadence counts anew: set, revived, changed. `lapsed` is the last period that lapsed, `checked_in_at` when the
-    last check-in that counts for the cadence was logged. `asked_to_renegotiate` is the latest revision so asked.
+    last check-in that counts for the cadence was logged, by `checked_in_by`; `reported_at` when the last of those was
+    that are not sensitive, which everybody may know of. `asked_to_renegotiate` is the latest revision so asked.
     `renegotiate_since` and `help_since` (by author) hold other reminders back for a while. `changes` counts what was
     folded, the last of it recorded at `changed_at`: calendars tell by it which entry is the newer one.
     """
@@ -76,6 +77,8 @@ class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     counts_from: datetime | None = None
     lapsed: date | None = None
     checked_in_at: datetime | None = None
+    checked_in_by: str | None = None
+    reported_at: datetime | None = None
     confidences: tuple[Confidence, ...] = ()
     asked_to_renegotiate: int = 0
     renegotiate_since: datetime | None = None
@@ -129,6 +132,10 @@ def expected(goal: Goal, resumed_at: datetime | None) -> Expected | None:
 def evolve(goal: Goal, event: contract.Event, at: datetime) -> Goal:
     """The goal after an event about it that was recorded `at`; check-ins and help only once it is known."""
     after = _evolved(goal, event, at)
+    if isinstance(event, contract.HelpRequested):
+        # Calendars show how often an entry changed, and when: of a request for help no more than that it moved one.
+        moved = _counted_from(after) != _counted_from(goal)
+        return msgspec.structs.replace(after, changes=goal.changes + moved)
     return msgspec.structs.replace(after, changes=goal.changes + 1, changed_at=max(at, goal.changed_at or at))
 
 
@@ -219,14 +226,24 @@ def _without(goal: Goal, proposal_id: str | None) -> tuple[str, ...]:
     return tuple(id_ for id_ in goal.open_proposals if id_ != proposal_id)
 
 
-def _counted(goal: Goal, author_id: str, logged_at: datetime) -> datetime | None:
+def _counted_from(goal: Goal) -> date | None:
+    instants = [i for i in (goal.counts_from, goal.checked_in_at) if i is not None]
+    return local_date(max(instants), goal.time_zone) if instants else None
+
+
+def _counted(goal: Goal, author_id: str, logged_at: datetime, *, sensitive: bool) -> Goal:
     if not goal.concerns(author_id):
-        return goal.checked_in_at
-    return max(goal.checked_in_at or logged_at, logged_at)
+        return goal
+    if not sensitive:
+        reported_at = max(goal.reported_at or logged_at, logged_at)
+        goal = msgspec.structs.replace(goal, reported_at=reported_at)
+    if goal.checked_in_at is not None and goal.checked_in_at >= logged_at:
+        return goal
+    return msgspec.structs.replace(goal, checked_in_at=logged_at, checked_in_by=author_id)
 
 
 def _checked_in(goal: Goal, event: contract.CheckInLogged) -> Goal:
-    goal = msgspec.structs.replace(goal, checked_in_at=_counted(goal, event.author_id, event.logged_at))
+    goal = _counted(goal, event.author_id, event.logged_at, sensitive=False)
     if event.author_id != goal.owner_id:
         return goal
     revision = goal.revision_at(event.logged_at)
@@ -242,7 +259,6 @@ def _checked_in(goal: Goal, event: contract.CheckInLogged) -> Goal:
 def _asked_for_help(goal: Goal, event: contract.HelpRequested, at: datetime) -> Goal:
     earlier = goal.help_since.get(event.author_id, at)
     return msgspec.structs.replace(
-        goal,
-        checked_in_at=_counted(goal, event.author_id, at),
+        _counted(goal, event.author_id, at, sensitive=event.sensitive),
         help_since={**goal.help_since, event.author_id: max(earlier, at)},
     )

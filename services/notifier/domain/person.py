@@ -73,7 +73,8 @@ class Reminder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something to tell one person, once its time has come and unless it is pointless by then.
 
     `time_zone` is what counts for a person who has not told theirs. `cause` names the event that led to it, which
-    was recorded at `caused_at`. The fields below are set where the kind needs them.
+    was recorded at `caused_at`. The fields below are set where the kind needs them. `caused_by` is the author of the
+    request for help that led to it, which is nobody else's to know of.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class Reminder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str
     cause_id: str
     caused_at: datetime
+    caused_by: str | None = None
     goal_id: str | None = None
     revision: int | None = None
     version: int | None = None

@@ -137,7 +137,9 @@ def _checked_in(case: Case) -> Facts | None:
     reminder, goal = case.reminder, case.goal
     if goal is None or goal.checked_in_at is None:
         return None
-    facts = {"checked_in_at": format_instant(goal.checked_in_at)}
+    # Of a sensitive one its author alone may know.
+    known = goal.checked_in_at == goal.reported_at or goal.checked_in_by == case.person.person_id
+    facts = {"checked_in_at": format_instant(goal.checked_in_at)} if known else {}
     if reminder.kind == "check_in_lapsed" and reminder.expected_by is not None:
         return facts if goal.checked_in_at > reminder.expected_by else None
     if reminder.kind == "check_in_due" and goal.checked_in_at > reminder.caused_at:

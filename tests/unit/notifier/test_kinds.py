@@ -603,6 +603,50 @@ class TestHelpRequested:
         for made in (held_back, answered):
             assert set(shown_to_others(made)) == {"event", "event_id", "event_at"}
 
+    @pytest.mark.parametrize("author", [MENTEE, MENTOR])
+    def test_is_its_author_s_alone_where_it_leads_to_another_reminder(
+        self, story: Story, author: str
+    ) -> None:
+        story.happens(MONDAY, goal(story, check_in_every_days=3))
+        at = berlin("2026-11-03 12:00")
+        story.happens(at, self.ask(story, author_id=author, route_to=COORDINATOR, sensitive=True))
+        story.passes(berlin("2026-11-07 00:00"))
+        asked = next(m for m in story.ledger if (m.kind, m.period) == ("check_in_due", "2026-11-06"))
+        assert asked.recipient_id == MENTEE
+        assert asked.because.get("event") == ("HelpRequested" if author == MENTEE else None)
+        assert asked.because.get("event_at") == ("2026-11-03T11:00:00Z" if author == MENTEE else None)
+        assert shown_to_others(asked) == {}
+        to_coordinator = next(made for made in story.ledger if made.kind == "help_requested")
+        assert to_coordinator.because["event"] == "HelpRequested"
+
+    @pytest.mark.parametrize("sensitive", [True, False])
+    @pytest.mark.parametrize("author", [MENTEE, MENTOR])
+    def test_that_is_sensitive_is_its_author_s_alone_where_it_answers_a_reminder(
+        self, story: Story, author: str, sensitive: bool
+    ) -> None:
+        story.happens(MONDAY, goal(story))
+        story.happens(berlin("2026-11-10 00:01"), lapsed(story, "2026-11-09", berlin("2026-11-10 00:00")))
+        at = berlin("2026-11-10 08:00")
+        asked = self.ask(story, author_id=author, route_to=COORDINATOR, sensitive=sensitive)
+        story.happens(at, *([asked] if sensitive else [asked, checked_in(story, at, author_id=author)]))
+        story.passes(berlin("2026-11-13 00:00"))
+        made = next(m for m in story.ledger if (m.kind, m.recipient_id) == ("check_in_lapsed", MENTOR))
+        told = not sensitive or author == MENTOR
+        assert made.reason == "checked_in"
+        assert made.because.get("checked_in_at") == ("2026-11-10T07:00:00Z" if told else None)
+        assert "checked_in_at" not in shown_to_others(made)
+
+    def test_that_is_sensitive_takes_nothing_from_what_is_known_of_later_check_ins(
+        self, story: Story
+    ) -> None:
+        story.happens(MONDAY, goal(story))
+        first, then = berlin("2026-11-04 12:00"), berlin("2026-11-05 12:00")
+        story.happens(first, self.ask(story, author_id=MENTOR, route_to=COORDINATOR, sensitive=True))
+        story.happens(then, checked_in(story, then))
+        story.passes(berlin("2026-11-09 12:00"))
+        answered = next(made for made in story.ledger if made.reason == "checked_in")
+        assert answered.because["checked_in_at"] == "2026-11-05T11:00:00Z"
+
     def test_gives_no_event(self, story: Story) -> None:
         story.happens(MONDAY, goal(story))
         story.happens(berlin("2026-11-06 12:00"), self.ask(story))

@@ -128,6 +128,17 @@ class TestACheckIn:
         assert (after.uid, after.on) == (before.uid, date(2026, 11, 10))
         assert after.sequence > before.sequence
 
+    def test_is_moved_by_a_request_for_help_without_a_word_of_when_that_came(self) -> None:
+        asked = contract.HelpRequested(
+            **PAIR.common, checkin_id="c", goal_id="goal-1", author_id=PAIR.mentor_id, route_to="c", sensitive=True
+        )  # fmt: skip
+        since = NOW - DAY
+        before, after = by_kind(told(since=since)), by_kind(told(*[asked] * 24, since=since))
+        assert (before["check_in"].on, after["check_in"].on) == (date(2026, 11, 8), date(2026, 11, 9))
+        for kind in ("check_in", "deadline"):
+            assert after[kind].changed_at == before[kind].changed_at == since
+        assert after["check_in"].sequence == before["check_in"].sequence + 1, "one for each, moved or not"
+
     def test_is_cancelled_when_none_is_expected_any_more(self) -> None:
         late = datetime(2026, 12, 15, 9, tzinfo=UTC)
         last = PAIR.logged(goal_id="goal-1", occurred_at=late, logged_at=late)
