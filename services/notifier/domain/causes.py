@@ -153,7 +153,8 @@ def of_cadence(
         yield _about(
             happened, "check_in_due", goal.owner_id, after.period.isoformat(),
             Morning(date=after.period, on_workday=True), zone,
-            goal_id=goal.goal_id, expected_by=after.expected_by, caused_by=_asked_for_help(happened),
+            goal_id=goal.goal_id, expected_by=after.expected_by, counted_from=after.counted_from,
+            caused_by=_asked_for_help(happened),
         )  # fmt: skip
 
 

@@ -39,8 +39,12 @@ class Confidence(Struct, frozen=True):
 
 
 class Expected(Struct, frozen=True):
-    """The check-in that is expected next: by the end of the date `period` in the deadline's zone."""
+    """The check-in that is expected next: by the end of the date `period` in the deadline's zone.
 
+    `counted_from` is the date after which a check-in moves it on.
+    """
+
+    counted_from: date
     period: date
     expected_by: datetime
 
@@ -124,8 +128,9 @@ def expected(goal: Goal, resumed_at: datetime | None) -> Expected | None:
     dates = [local_date(instant, goal.time_zone) for instant in instants]
     if goal.lapsed is not None:
         dates.append(goal.lapsed)
-    period = max(dates) + timedelta(days=goal.every_days)
-    found = Expected(period, end_of_day(period, goal.time_zone))
+    latest = max(dates)
+    period = latest + timedelta(days=goal.every_days)
+    found = Expected(latest, period, end_of_day(period, goal.time_zone))
     return found if found.expected_by <= goal.due_at else None
 
 

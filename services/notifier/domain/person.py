@@ -94,6 +94,7 @@ class Reminder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     checkin_id: str | None = None
     proposal_id: str | None = None
     expected_by: datetime | None = None
+    counted_from: date | None = None
     asked_by: str | None = None
     says: str | None = None
     as_role: Literal["owner", "counterpart", "coordinator"] | None = None

@@ -122,13 +122,14 @@ def _fold_goal(replica: Replica, happened: Happened) -> None:
 def put(person: Person, reminders: Iterable[Reminder]) -> Person:
     """The person with reminders on their agenda, each key once.
 
-    One whose moment had passed when its cause arose is not said at all.
+    One whose moment had passed when its cause arose is not said at all. A later cause of one that is there tells
+    what holds by now: a check-in of the same date is expected by another instant where the deadline changed its zone.
     """
     known = {reminder.key: reminder for reminder in person.reminders}
     for reminder in reminders:
         passed = time_of(reminder.moment, person.rhythm_for(reminder)) < reminder.caused_at
-        if not passed:
-            known.setdefault(reminder.key, reminder)
+        if not passed or reminder.key in known:
+            known[reminder.key] = reminder
     return msgspec.structs.replace(person, reminders=tuple(known.values()))
 
 

@@ -226,6 +226,24 @@ class TestCheckInDue:
         story.passes(berlin("2026-11-14 00:00"))
         assert story.said("check_in_due") == [(MENTEE, "sent", "2026-11-13 09:00")]
 
+    @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+    def test_is_of_use_until_its_day_ends_in_the_zone_that_the_deadline_has_by_then(
+        self, story: Story, zone: str
+    ) -> None:
+        story.somebody(MENTEE, time_zone="America/Los_Angeles", quiet_from="00:00", quiet_to="00:00")
+        set_ = goal(story, deadline=contract.Deadline(date="2026-12-18", time_zone="Asia/Tokyo"))
+        set_ = msgspec.structs.replace(set_, due_at=berlin("2026-12-18 16:00"))
+        story.happens(MONDAY, set_)
+        there = contract.Deadline(date="2026-12-18", time_zone=zone)
+        story.happens(
+            berlin("2026-11-03 12:00"),
+            revised(set_, deadline=there, due_at=berlin("2026-12-18 16:00"), changed=["deadline"]),
+        )
+        story.passes(berlin("2026-11-10 12:00"))
+        # 09:00 in Los Angeles is after Tokyo's midnight, and before New York's.
+        expected = "stale" if zone == "Asia/Tokyo" else "sent"
+        assert story.said("check_in_due") == [(MENTEE, expected, "2026-11-09 18:00")]
+
     def test_is_counted_anew_when_the_mentorship_resumes(self, story: Story) -> None:
         due = contract.Deadline(date="2026-12-18", time_zone=BERLIN)
         story.happens(MONDAY, goal(story, deadline=due, due_at=berlin("2026-12-19 00:00")))
