@@ -11,6 +11,7 @@ from services.notifier.domain.moments import Moment
 from services.notifier.domain.rhythm import QuietHours, Rhythm
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+UNKNOWN_ZONE = "UTC"
 EVERYWHERE = "*"
 """The goal of a snooze that holds for all."""
 
@@ -30,7 +31,11 @@ class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person chose. Wall times are `HH:MM`; quiet hours are none when both are the same."""
+    """What a person chose. Wall times are `HH:MM`; quiet hours are none when both are the same.
+
+    `put_at` is when all of it was put; `since` tells when parts were provided apart from that: `email` (the address),
+    `time_zone`, `language`, `display_name`.
+    """
 
     time_zone: str
     channels: tuple[Channel, ...] = ()
@@ -44,6 +49,11 @@ class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
     display_name: str | None = None
     version: int = 1
     put_at: datetime
+    since: dict[str, datetime] = {}
+
+    def provided_at(self, part: str) -> datetime:
+        """When a part was provided."""
+        return self.since.get(part, self.put_at)
 
     @property
     def reachable(self) -> bool:
@@ -61,12 +71,13 @@ class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-class Absence(Struct, frozen=True, kw_only=True):
-    """Away from one date to another, both included."""
+class Absence(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Away from one date to another, both included; told of at `made_at`."""
 
     absence_id: str
     first: date
     last: date
+    made_at: datetime | None = None
 
 
 class Reminder(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -125,15 +136,18 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class Person(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One person of an organization.
 
-    `snoozes` maps a goal's id, or `EVERYWHERE`, to the instant until which it holds. `spent` counts the messages
-    sent per own date (ISO), of late. `attempt` is a message whose sending has not been recorded yet.
+    `snoozes` maps a goal's id, or `EVERYWHERE`, to the instant until which it holds, `snoozed_at` to when it was asked
+    for. `erased_at` is gone once they are provided anew, `forgotten_up_to` stays. `spent` counts the messages sent per
+    own date (ISO), of late. `attempt` is a message whose sending has not been recorded yet.
     """
 
     person_id: str
     org_id: str
     recipient: Recipient | None = None
     erased_at: datetime | None = None
+    forgotten_up_to: datetime | None = None
     snoozes: dict[str, datetime] = {}
+    snoozed_at: dict[str, datetime] = {}
     absences: tuple[Absence, ...] = ()
     reminders: tuple[Reminder, ...] = ()
     spent: dict[str, int] = {}

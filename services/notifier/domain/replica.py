@@ -17,10 +17,8 @@ from services.notifier.domain.causes import Addressed, Happened
 from services.notifier.domain.goal import Goal, Told, expected
 from services.notifier.domain.mentorship import Mentorship
 from services.notifier.domain.moments import time_of
-from services.notifier.domain.person import Person, Reminder
+from services.notifier.domain.person import UNKNOWN_ZONE, Person, Reminder
 from shared import events as contract
-
-UNKNOWN_ZONE = "UTC"
 
 _OF_MENTORSHIP = (
     contract.MentorshipStarted,
@@ -131,13 +129,3 @@ def put(person: Person, reminders: Iterable[Reminder]) -> Person:
         if not passed or reminder.key in known:
             known[reminder.key] = reminder
     return msgspec.structs.replace(person, reminders=tuple(known.values()))
-
-
-def erase(person: Person, at: datetime) -> Person:
-    """The person without contact data stored up to `at`; what was provided later is kept."""
-    recipient = person.recipient
-    if recipient is not None and recipient.put_at > at:
-        return person
-    return msgspec.structs.replace(
-        person, recipient=None, snoozes={}, absences=(), erased_at=max(at, person.erased_at or at)
-    )

@@ -12,7 +12,8 @@ from pymongo import ReplaceOne, UpdateOne
 from services.notifier.domain.goal import Goal
 from services.notifier.domain.mentorship import Mentorship
 from services.notifier.domain.person import Person, Reminder
-from services.notifier.domain.replica import Replica, erase, put
+from services.notifier.domain.recipients import erased
+from services.notifier.domain.replica import Replica, put
 from services.notifier.store.documents import Documents, person_key, plain, read_person
 from shared.intake import Batch
 from shared.mongo import Collection, Doc, Session
@@ -87,7 +88,7 @@ class Agendas(Documents):
             unset: tuple[str, ...] = ()
             at = replica.erased.get((org_id, person_id))
             if at is not None:
-                after = erase(after, at)
+                after = erased(after, at)
                 unset = ("idem",)
             if before is None or after != known or unset:
                 changes.append(self._write_person(before, after, now, unset=unset))
