@@ -102,6 +102,9 @@ def test_the_first_language_counts(text: str, language: str | None) -> None:
         {"preferredLanguage": "not a language"},
         {"emails": [{"value": "nobody"}]},
         {"displayName": "two\nlines"},
+        {"displayName": "a line and its end\n"},
+        {"name": {"formatted": "a line and its end\r\n"}},
+        {"userName": "ada\u2028"},
     ],
 )
 def test_what_could_not_be_used_is_refused(wrong: dict[str, Any]) -> None:
