@@ -79,11 +79,10 @@ def of_goal(
                 Morning(date=after.deadline_date, workdays_before=2), revision=after.revision,
             )  # fmt: skip
         case contract.GoalMissed():
-            steps = [("owner", after.owner_id, 0), ("counterpart", after.counterpart_id, 2)]
-            if mentorship is not None and mentorship.escalates_to is not None:
-                steps.append(("coordinator", mentorship.escalates_to, 4))
-            for role, person_id, days in steps:
-                moment = WorkdaysLater(since=at, days=days) if days else AtOnce(since=at)
+            for role, person_id, moment in (
+                ("owner", after.owner_id, AtOnce(since=at)),
+                ("counterpart", after.counterpart_id, WorkdaysLater(since=at, days=2)),
+            ):
                 yield told(
                     "goal_missed",
                     person_id,
@@ -92,6 +91,8 @@ def of_goal(
                     revision=event.revision,
                     as_role=role,
                 )
+            if mentorship is not None:
+                yield from of_escalation(happened, after, mentorship)
         case contract.GoalMissRetracted():
             # Whoever may have been told of the miss; whether they were is asked when it is said.
             coordinators = mentorship.coordinated_by if mentorship is not None else ()
@@ -143,6 +144,16 @@ def of_goal(
                 )  # fmt: skip
     resumed_at = mentorship.resumed_at if mentorship is not None else None
     yield from of_cadence(happened, after, expected(before, resumed_at), expected(after, resumed_at), zone)
+
+
+def of_escalation(happened: Happened, goal: Goal, mentorship: Mentorship) -> Iterator[Addressed]:
+    """The reminder of a miss to who coordinates, after an event that made the miss, or made them who is told of it."""
+    if goal.state == "missed" and goal.missed_at is not None and mentorship.escalates_to is not None:
+        yield _about(
+            happened, "goal_missed", mentorship.escalates_to, str(goal.revision),
+            WorkdaysLater(since=goal.missed_at, days=4), mentorship.time_zone,
+            goal_id=goal.goal_id, revision=goal.revision, as_role="coordinator",
+        )  # fmt: skip
 
 
 def of_cadence(

@@ -52,12 +52,13 @@ class Expected(Struct, frozen=True):
 class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A goal. `revision` 0: only proposals or check-ins on it are known so far.
 
-    `revised_at` tells when each revision was recorded, from the first. `counts_from` is the instant from which its
-    cadence counts anew: set, revived, changed. `lapsed` is the last period that lapsed, `checked_in_at` when the
-    last check-in that counts for the cadence was logged, by `checked_in_by`; `reported_at` when the last of those was
-    that are not sensitive, which everybody may know of. `asked_to_renegotiate` is the latest revision so asked.
-    `renegotiate_since` and `help_since` (by author) hold other reminders back for a while. `changes` counts what was
-    folded, the last of it recorded at `changed_at`: calendars tell by it which entry is the newer one.
+    `missed_at` is when its last miss was recorded, `revised_at` tells when each revision was, from the first.
+    `counts_from` is the instant from which its cadence counts anew: set, revived, changed. `lapsed` is the last period
+    that lapsed, `checked_in_at` when the last check-in that counts for the cadence was logged, by `checked_in_by`;
+    `reported_at` when the last of those was that are not sensitive, which everybody may know of.
+    `asked_to_renegotiate` is the latest revision so asked. `renegotiate_since` and `help_since` (by author) hold other
+    reminders back for a while. `changes` counts what was folded, the last of it recorded at `changed_at`: calendars
+    tell by it which entry is the newer one.
     """
 
     goal_id: str
@@ -75,6 +76,7 @@ class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int = 0
     revised_at: tuple[datetime, ...] = ()
     state: Literal["proposed", "active", "met", "missed", "dropped"] = "proposed"
+    missed_at: datetime | None = None
     retracted: tuple[int, ...] = ()
     in_dispute: bool = False
     open_proposals: tuple[str, ...] = ()
@@ -170,7 +172,7 @@ def _evolved(goal: Goal, event: contract.Event, at: datetime) -> Goal:
         case contract.GoalMet():
             return change(goal, state="met")
         case contract.GoalMissed():
-            return change(goal, state="missed")
+            return change(goal, state="missed", missed_at=at)
         case contract.GoalMissRetracted():
             return change(goal, state="active", in_dispute=False, retracted=(*goal.retracted, event.revision))
         # DisputeRejected has MissDisputed's fields and is one of its kind, so it is asked for first.

@@ -28,6 +28,8 @@ _OF_MENTORSHIP = (
     contract.ExpectationsProposed,
     contract.ExpectationsAgreed,
 )
+OF_ALL_GOALS = (contract.MentorshipResumed, contract.MentorshipChanged, contract.ExpectationsAgreed)
+"""What can put something on an agenda about any goal of a mentorship."""
 _WITH_THEIR_GOAL = (contract.CheckInLogged, contract.CheckInLapsed, contract.HelpRequested)
 
 
@@ -36,7 +38,7 @@ class Replica:
     """What is known of mentorships and goals, and what a batch adds to it.
 
     Args:
-        mentorships, goals: by id; of a mentorship that resumes, all goals.
+        mentorships, goals: by id; of a mentorship of which a batch tells what concerns all its goals, all of them.
         addressed: reminders for agendas, in the order of their causes.
         acknowledged: (check-in, person).
         erased: (organization, person), and the instant of their erasure.
@@ -84,8 +86,14 @@ def _fold_mentorship(replica: Replica, happened: Happened) -> None:
     replica.mentorships[after.mentorship_id] = after
     replica.changed_mentorships.add(after.mentorship_id)
     replica.addressed.extend(causes.of_mentorship(happened, after))
-    if before is not None and after.resumed_at != before.resumed_at:
-        for known in [g for g in replica.goals.values() if g.mentorship_id == after.mentorship_id]:
+    if before is None:
+        return
+    theirs = [known for known in replica.goals.values() if known.mentorship_id == after.mentorship_id]
+    if after.escalates_to != before.escalates_to:
+        for known in theirs:
+            replica.addressed.extend(causes.of_escalation(happened, known, after))
+    if after.resumed_at != before.resumed_at:
+        for known in theirs:
             earlier, later = expected(known, before.resumed_at), expected(known, after.resumed_at)
             replica.addressed.extend(causes.of_cadence(happened, known, earlier, later, after.time_zone))
 

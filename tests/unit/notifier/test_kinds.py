@@ -329,15 +329,53 @@ class TestGoalMissed:
         assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
 
     def test_goes_to_who_coordinates_by_then(self, story: Story) -> None:
+        story.somebody("coordinator-2")
         TestGoalMissed._escalates(story)
         story.happens(self.MISS, missed(story, self.MISS))
-        changed = story.pair.started(coordinator_id="coordinator-2")
-        facts = {name: getattr(changed, name) for name in contract.MentorshipStarted.__struct_fields__}
-        story.happens(
-            berlin("2026-11-16 12:00"), contract.MentorshipChanged(**facts, changed=["coordinator_id"])
-        )
+        self._coordinates(story, "coordinator-2", "2026-11-16 12:00")
         story.passes(berlin("2026-11-30 00:00"))
         assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "superseded", "2026-11-19 17:01")]
+        assert story.said("goal_missed", "coordinator-2") == [("coordinator-2", "sent", "2026-11-19 17:01")]
+
+    def test_goes_to_who_coordinates_again_by_then(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        self._coordinates(story, "coordinator-2", "2026-11-16 12:00")
+        self._coordinates(story, COORDINATOR, "2026-11-17 12:00")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+        assert [said for _, said, _ in story.said("goal_missed", "coordinator-2")] == ["superseded"]
+
+    def test_goes_to_who_coordinates_by_then_where_nobody_did_at_the_miss(self, story: Story) -> None:
+        self._coordinates(story, None, "2026-11-02 10:00")
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        self._coordinates(story, COORDINATOR, "2026-11-19 17:00")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+
+    def test_goes_to_the_coordinator_where_the_expectations_say_so_by_then(self, story: Story) -> None:
+        story.happens(MONDAY, goal(story))
+        story.happens(self.MISS, missed(story, self.MISS))
+        story.passes(berlin("2026-11-16 12:00"))
+        TestGoalMissed._escalates(story, at=berlin("2026-11-16 12:00"))
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+
+    def test_is_not_said_to_who_coordinates_only_afterwards(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        self._coordinates(story, "coordinator-2", "2026-11-19 17:02")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+        assert story.said("goal_missed", "coordinator-2") == []
+
+    def test_is_not_said_to_who_coordinates_by_then_of_a_goal_that_was_met(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS), met(story, self.MISS))
+        self._coordinates(story, "coordinator-2", "2026-11-16 12:00")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", "coordinator-2") == []
 
     @pytest.mark.parametrize("reason", ["met", "withdrawn", "superseded", "in dispute"])
     def test_stops_climbing_once_it_does_not_stand(self, story: Story, reason: str) -> None:
@@ -360,9 +398,15 @@ class TestGoalMissed:
         assert story.said("goal_missed", MENTOR) == [(MENTOR, expected, "2026-11-17 17:01")]
 
     @staticmethod
-    def _escalates(story: Story) -> None:
+    def _coordinates(story: Story, person_id: str | None, when: str) -> None:
+        changed = story.pair.started(coordinator_id=person_id)
+        facts = {name: getattr(changed, name) for name in contract.MentorshipStarted.__struct_fields__}
+        story.happens(berlin(when), contract.MentorshipChanged(**facts, changed=["coordinator_id"]))
+
+    @staticmethod
+    def _escalates(story: Story, at: datetime = MONDAY) -> None:
         story.happens(
-            MONDAY,
+            at,
             contract.ExpectationsAgreed(
                 **story.pair.common,
                 version=1,
@@ -370,7 +414,7 @@ class TestGoalMissed:
                 review_on="2027-06-01",
                 escalate_to_coordinator=True,
             ),
-            goal(story),
+            *([goal(story)] if at == MONDAY else []),
         )
 
 
