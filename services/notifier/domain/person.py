@@ -61,6 +61,12 @@ class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return any(channel.kind in SENDABLE for channel in self.channels)
 
     @property
+    def leaves_time(self) -> bool:
+        """Whether there is any time at all at which they do not rest. `00:00` to `24:00` is the whole day."""
+        whole_day = (self.quiet_from, self.quiet_to) == ("00:00", "24:00")
+        return not whole_day and self.rhythm.leaves_time()
+
+    @property
     def rhythm(self) -> Rhythm:
         """Their own time."""
         return Rhythm(
