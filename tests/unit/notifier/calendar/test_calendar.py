@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from icalendar import Calendar
 
 from services.notifier.calendar.entries import Entry, entries
@@ -16,6 +18,7 @@ from services.notifier.domain.goal import Goal
 from shared import events as contract
 from tests.builders import NOW, Pair
 
+BERLIN = "Europe/Berlin"
 WORDS = Words("Mentoring", "Due: {title}", "Check in: {title}")
 DAY = timedelta(days=1)
 PAIR = Pair()
@@ -73,7 +76,7 @@ def by_kind(known: Goal, paused: bool = False) -> dict[str, Entry]:
 
 
 def written(known: Goal) -> dict[str, Any]:
-    calendar = Calendar.from_ical(feed(list(by_kind(known).values()), WORDS))
+    calendar = Calendar.from_ical(feed(list(by_kind(known).values()), WORDS, BERLIN))
     return {str(event["uid"]): event for event in calendar.walk("VEVENT")}
 
 
@@ -149,19 +152,37 @@ class TestACheckIn:
 
 class TestTheFeed:
     def test_explains_its_zones_and_is_the_same_for_the_same_goals(self) -> None:
-        content = feed(list(by_kind(told()).values()), WORDS)
+        content = feed(list(by_kind(told()).values()), WORDS, "Asia/Tokyo")
         calendar = Calendar.from_ical(content)
         assert {str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")} == {"Europe/Berlin"}
         assert calendar.calendar_name == "Mentoring"
-        assert content == feed(list(by_kind(told()).values()), WORDS)
+        assert content == feed(list(by_kind(told()).values()), WORDS, "Asia/Tokyo")
 
     def test_says_titles_as_they_are(self) -> None:
         title = 'Read; "seven", {papers}\\n ☕'
         known = msgspec.structs.replace(told(), title=title)
         assert str(written(known)["deadline-goal-1@onbelay"]["summary"]) == f"Due: {title}"
 
-    def test_of_nobody_with_goals_is_an_empty_calendar(self) -> None:
-        assert Calendar.from_ical(feed([], WORDS)).walk("VEVENT") == []
+    @pytest.mark.parametrize("title", ["a\x00b", "a\x07b", "a\x1bb", "a\x7fb", "a\x0cb"])
+    def test_has_no_control_characters_of_titles(self, title: str) -> None:
+        known = msgspec.structs.replace(told(), title=title)
+        content = feed(list(by_kind(known).values()), WORDS, BERLIN)
+        assert b"SUMMARY:Due: a b\r\n" in content
+        assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", content)
+
+    @pytest.mark.parametrize("zone", [BERLIN, "UTC", "Asia/Kolkata"])
+    def test_of_nobody_with_goals_has_no_more_than_their_zone(self, zone: str) -> None:
+        calendar = Calendar.from_ical(feed([], WORDS, zone))
+        assert calendar.walk("VEVENT") == []
+        (only,) = calendar.subcomponents
+        assert (only.name, str(only["tzid"])) == ("VTIMEZONE", zone)
+        assert only.walk("STANDARD")
+        assert feed([], WORDS, zone) == feed([], WORDS, zone)
+
+    def test_says_how_often_it_is_read_as_a_duration(self) -> None:
+        lines = feed([], WORDS, BERLIN).split(b"\r\n")
+        assert b"X-PUBLISHED-TTL:PT1H" in lines
+        assert b"REFRESH-INTERVAL;VALUE=DURATION:PT1H" in lines
 
     def test_leaves_out_what_is_only_proposed(self) -> None:
         assert entries([msgspec.structs.replace(told(), revision=0)], {}) == []
