@@ -12,6 +12,7 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry, Unstructur
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
+from unicodedata import category
 
 import aiosmtplib
 
@@ -116,7 +117,8 @@ class Mailer:
         """
         mail = EmailMessage(policy=_POLICY)
         mail["From"] = Address(*_named(*self._sender))
-        mail["To"] = Address(*_named(recipient.display_name or "", address))
+        name = recipient.display_name or ""
+        mail["To"] = Address(*_named(name if _can_stand(name) else "", address))
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(at)
         mail["Message-ID"] = message_id
@@ -129,6 +131,11 @@ class Mailer:
         # Last, since content that is set takes earlier headers of content away.
         mail["Content-Language"] = message.language
         return mail
+
+
+def _can_stand(name: str) -> bool:
+    """Whether a name can stand in a header. One that holds an encoded word is read as what that says."""
+    return "=?" not in name and not any(category(character) in ("Cc", "Cs") for character in name)
 
 
 def _named(name: str, address: str) -> tuple[str, str, str]:

@@ -252,7 +252,7 @@ class Recipients:
             put_at=self.clock.now(),
             **chosen,
         )
-        if not made.rhythm.leaves_time():
+        if not made.leaves_time:
             raise Unprocessable.field("/quiet_hours", "Quiet hours that leave some time of the day.")
         return made
 

@@ -58,7 +58,8 @@ class Calendars:
             raise NotFound("There is no such calendar.")
         goals = await self.store.goals_of(link.org_id, link.person_id, now)
         mentorships = await self.store.mentorships_of(goals)
-        return feed(entries(goals, mentorships), self.words(person.recipient))
+        recipient = person.recipient
+        return feed(entries(goals, mentorships), self.words(recipient), recipient.time_zone)
 
 
 def routes(calendars: Calendars) -> Router:

@@ -79,11 +79,10 @@ def of_goal(
                 Morning(date=after.deadline_date, workdays_before=2), revision=after.revision,
             )  # fmt: skip
         case contract.GoalMissed():
-            steps = [("owner", after.owner_id, 0), ("counterpart", after.counterpart_id, 2)]
-            if mentorship is not None and mentorship.escalates_to is not None:
-                steps.append(("coordinator", mentorship.escalates_to, 4))
-            for role, person_id, days in steps:
-                moment = WorkdaysLater(since=at, days=days) if days else AtOnce(since=at)
+            for role, person_id, moment in (
+                ("owner", after.owner_id, AtOnce(since=at)),
+                ("counterpart", after.counterpart_id, WorkdaysLater(since=at, days=2)),
+            ):
                 yield told(
                     "goal_missed",
                     person_id,
@@ -92,6 +91,8 @@ def of_goal(
                     revision=event.revision,
                     as_role=role,
                 )
+            if mentorship is not None:
+                yield from of_escalation(happened, after, mentorship)
         case contract.GoalMissRetracted():
             # Whoever may have been told of the miss; whether they were is asked when it is said.
             coordinators = mentorship.coordinated_by if mentorship is not None else ()
@@ -145,6 +146,16 @@ def of_goal(
     yield from of_cadence(happened, after, expected(before, resumed_at), expected(after, resumed_at), zone)
 
 
+def of_escalation(happened: Happened, goal: Goal, mentorship: Mentorship) -> Iterator[Addressed]:
+    """The reminder of a miss to who coordinates, after an event that made the miss, or made them who is told of it."""
+    if goal.state == "missed" and goal.missed_at is not None and mentorship.escalates_to is not None:
+        yield _about(
+            happened, "goal_missed", mentorship.escalates_to, str(goal.revision),
+            WorkdaysLater(since=goal.missed_at, days=4), mentorship.time_zone,
+            goal_id=goal.goal_id, revision=goal.revision, as_role="coordinator",
+        )  # fmt: skip
+
+
 def of_cadence(
     happened: Happened, goal: Goal, before: Expected | None, after: Expected | None, zone: str
 ) -> Iterator[Addressed]:
@@ -153,8 +164,13 @@ def of_cadence(
         yield _about(
             happened, "check_in_due", goal.owner_id, after.period.isoformat(),
             Morning(date=after.period, on_workday=True), zone,
-            goal_id=goal.goal_id, expected_by=after.expected_by,
+            goal_id=goal.goal_id, expected_by=after.expected_by, counted_from=after.counted_from,
+            caused_by=_asked_for_help(happened),
         )  # fmt: skip
+
+
+def _asked_for_help(happened: Happened) -> str | None:
+    return happened.event.author_id if isinstance(happened.event, contract.HelpRequested) else None
 
 
 def of_proposal(happened: Happened, time_zone: str) -> Iterator[Addressed]:

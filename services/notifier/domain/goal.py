@@ -39,8 +39,12 @@ class Confidence(Struct, frozen=True):
 
 
 class Expected(Struct, frozen=True):
-    """The check-in that is expected next: by the end of the date `period` in the deadline's zone."""
+    """The check-in that is expected next: by the end of the date `period` in the deadline's zone.
 
+    `counted_from` is the date after which a check-in moves it on.
+    """
+
+    counted_from: date
     period: date
     expected_by: datetime
 
@@ -48,11 +52,13 @@ class Expected(Struct, frozen=True):
 class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A goal. `revision` 0: only proposals or check-ins on it are known so far.
 
-    `revised_at` tells when each revision was recorded, from the first. `counts_from` is the instant from which its
-    cadence counts anew: set, revived, changed. `lapsed` is the last period that lapsed, `checked_in_at` when the
-    last check-in that counts for the cadence was logged. `asked_to_renegotiate` is the latest revision so asked.
-    `renegotiate_since` and `help_since` (by author) hold other reminders back for a while. `changes` counts what was
-    folded, the last of it recorded at `changed_at`: calendars tell by it which entry is the newer one.
+    `missed_at` is when its last miss was recorded, `revised_at` tells when each revision was, from the first.
+    `counts_from` is the instant from which its cadence counts anew: set, revived, changed. `lapsed` is the last period
+    that lapsed, `checked_in_at` when the last check-in that counts for the cadence was logged, by `checked_in_by`;
+    `reported_at` when the last of those was that are not sensitive, which everybody may know of.
+    `asked_to_renegotiate` is the latest revision so asked. `renegotiate_since` and `help_since` (by author) hold other
+    reminders back for a while. `changes` counts what was folded, the last of it recorded at `changed_at`: calendars
+    tell by it which entry is the newer one.
     """
 
     goal_id: str
@@ -70,12 +76,15 @@ class Goal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int = 0
     revised_at: tuple[datetime, ...] = ()
     state: Literal["proposed", "active", "met", "missed", "dropped"] = "proposed"
+    missed_at: datetime | None = None
     retracted: tuple[int, ...] = ()
     in_dispute: bool = False
     open_proposals: tuple[str, ...] = ()
     counts_from: datetime | None = None
     lapsed: date | None = None
     checked_in_at: datetime | None = None
+    checked_in_by: str | None = None
+    reported_at: datetime | None = None
     confidences: tuple[Confidence, ...] = ()
     asked_to_renegotiate: int = 0
     renegotiate_since: datetime | None = None
@@ -121,14 +130,19 @@ def expected(goal: Goal, resumed_at: datetime | None) -> Expected | None:
     dates = [local_date(instant, goal.time_zone) for instant in instants]
     if goal.lapsed is not None:
         dates.append(goal.lapsed)
-    period = max(dates) + timedelta(days=goal.every_days)
-    found = Expected(period, end_of_day(period, goal.time_zone))
+    latest = max(dates)
+    period = latest + timedelta(days=goal.every_days)
+    found = Expected(latest, period, end_of_day(period, goal.time_zone))
     return found if found.expected_by <= goal.due_at else None
 
 
 def evolve(goal: Goal, event: contract.Event, at: datetime) -> Goal:
     """The goal after an event about it that was recorded `at`; check-ins and help only once it is known."""
     after = _evolved(goal, event, at)
+    if isinstance(event, contract.HelpRequested):
+        # Calendars show how often an entry changed, and when: of a request for help no more than that it moved one.
+        moved = _counted_from(after) != _counted_from(goal)
+        return msgspec.structs.replace(after, changes=goal.changes + moved)
     return msgspec.structs.replace(after, changes=goal.changes + 1, changed_at=max(at, goal.changed_at or at))
 
 
@@ -158,7 +172,7 @@ def _evolved(goal: Goal, event: contract.Event, at: datetime) -> Goal:
         case contract.GoalMet():
             return change(goal, state="met")
         case contract.GoalMissed():
-            return change(goal, state="missed")
+            return change(goal, state="missed", missed_at=at)
         case contract.GoalMissRetracted():
             return change(goal, state="active", in_dispute=False, retracted=(*goal.retracted, event.revision))
         # DisputeRejected has MissDisputed's fields and is one of its kind, so it is asked for first.
@@ -219,14 +233,24 @@ def _without(goal: Goal, proposal_id: str | None) -> tuple[str, ...]:
     return tuple(id_ for id_ in goal.open_proposals if id_ != proposal_id)
 
 
-def _counted(goal: Goal, author_id: str, logged_at: datetime) -> datetime | None:
+def _counted_from(goal: Goal) -> date | None:
+    instants = [i for i in (goal.counts_from, goal.checked_in_at) if i is not None]
+    return local_date(max(instants), goal.time_zone) if instants else None
+
+
+def _counted(goal: Goal, author_id: str, logged_at: datetime, *, sensitive: bool) -> Goal:
     if not goal.concerns(author_id):
-        return goal.checked_in_at
-    return max(goal.checked_in_at or logged_at, logged_at)
+        return goal
+    if not sensitive:
+        reported_at = max(goal.reported_at or logged_at, logged_at)
+        goal = msgspec.structs.replace(goal, reported_at=reported_at)
+    if goal.checked_in_at is not None and goal.checked_in_at >= logged_at:
+        return goal
+    return msgspec.structs.replace(goal, checked_in_at=logged_at, checked_in_by=author_id)
 
 
 def _checked_in(goal: Goal, event: contract.CheckInLogged) -> Goal:
-    goal = msgspec.structs.replace(goal, checked_in_at=_counted(goal, event.author_id, event.logged_at))
+    goal = _counted(goal, event.author_id, event.logged_at, sensitive=False)
     if event.author_id != goal.owner_id:
         return goal
     revision = goal.revision_at(event.logged_at)
@@ -242,7 +266,6 @@ def _checked_in(goal: Goal, event: contract.CheckInLogged) -> Goal:
 def _asked_for_help(goal: Goal, event: contract.HelpRequested, at: datetime) -> Goal:
     earlier = goal.help_since.get(event.author_id, at)
     return msgspec.structs.replace(
-        goal,
-        checked_in_at=_counted(goal, event.author_id, at),
+        _counted(goal, event.author_id, at, sensitive=event.sensitive),
         help_since={**goal.help_since, event.author_id: max(earlier, at)},
     )

@@ -21,6 +21,9 @@ _EVENTS: dict[str, type[contract.NudgeSent]] = {
 }
 
 
+_HELP = contract.HelpRequested.__name__
+
+
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One nudge. `about` is its subject; `because` holds ids and instants, no words of anybody's."""
 
@@ -86,13 +89,7 @@ def entry(
         period=reminder.period,
         outcome=outcome,
         rule=KINDS[reminder.kind].rule,
-        because={
-            "event": reminder.cause,
-            "event_id": reminder.cause_id,
-            "event_at": format_instant(reminder.caused_at),
-            **_said(reminder),
-            **(because or {}),
-        },
+        because={**_cause(reminder, recipient_id), **_said(reminder), **(because or {})},
         at=now,
         goal_id=reminder.goal_id,
         reason=reason,
@@ -102,16 +99,28 @@ def entry(
     )
 
 
+_CAUSE = ("event", "event_id", "event_at")
 _TELLING = {"superseded": ("by", "until"), "checked_in": ("checked_in_at",)}
 
 
 def shown_to_others(made: Entry) -> dict[str, Any]:
-    """What decided it, as others than its recipient may read it.
+    """What decided it, as others than its recipient may read it, and those that act for them.
 
     Without what would tell that a sensitive check-in was logged, or when.
     """
-    hidden = _TELLING.get(made.reason or "", ())
+    hidden = set(_TELLING.get(made.reason or "", ()))
+    if made.because.get("event") == _HELP and not KINDS[made.kind].urgent:
+        hidden.update(_CAUSE)
     return {name: fact for name, fact in made.because.items() if name not in hidden}
+
+
+def _cause(reminder: Reminder, recipient_id: str) -> dict[str, Any]:
+    """The event that led to it; a request for help is told to who made it, and to who is asked."""
+    to_others = reminder.cause == _HELP and not KINDS[reminder.kind].urgent
+    if to_others and reminder.caused_by != recipient_id:
+        return {}
+    facts = (reminder.cause, reminder.cause_id, format_instant(reminder.caused_at))
+    return dict(zip(_CAUSE, facts, strict=True))
 
 
 def _said(reminder: Reminder) -> dict[str, Any]:

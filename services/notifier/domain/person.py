@@ -11,6 +11,7 @@ from services.notifier.domain.moments import Moment
 from services.notifier.domain.rhythm import QuietHours, Rhythm
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+UNKNOWN_ZONE = "UTC"
 EVERYWHERE = "*"
 """The goal of a snooze that holds for all."""
 
@@ -30,7 +31,11 @@ class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person chose. Wall times are `HH:MM`; quiet hours are none when both are the same."""
+    """What a person chose. Wall times are `HH:MM`; quiet hours are none when both are the same.
+
+    `put_at` is when all of it was put; `since` tells when parts were provided apart from that: `email` (the address),
+    `time_zone`, `language`, `display_name`.
+    """
 
     time_zone: str
     channels: tuple[Channel, ...] = ()
@@ -44,11 +49,22 @@ class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
     display_name: str | None = None
     version: int = 1
     put_at: datetime
+    since: dict[str, datetime] = {}
+
+    def provided_at(self, part: str) -> datetime:
+        """When a part was provided."""
+        return self.since.get(part, self.put_at)
 
     @property
     def reachable(self) -> bool:
         """Whether there is a channel by which a message can go."""
         return any(channel.kind in SENDABLE for channel in self.channels)
+
+    @property
+    def leaves_time(self) -> bool:
+        """Whether there is any time at all at which they do not rest. `00:00` to `24:00` is the whole day."""
+        whole_day = (self.quiet_from, self.quiet_to) == ("00:00", "24:00")
+        return not whole_day and self.rhythm.leaves_time()
 
     @property
     def rhythm(self) -> Rhythm:
@@ -61,19 +77,21 @@ class Recipient(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-class Absence(Struct, frozen=True, kw_only=True):
-    """Away from one date to another, both included."""
+class Absence(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Away from one date to another, both included; told of at `made_at`."""
 
     absence_id: str
     first: date
     last: date
+    made_at: datetime | None = None
 
 
 class Reminder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something to tell one person, once its time has come and unless it is pointless by then.
 
     `time_zone` is what counts for a person who has not told theirs. `cause` names the event that led to it, which
-    was recorded at `caused_at`. The fields below are set where the kind needs them.
+    was recorded at `caused_at`. The fields below are set where the kind needs them. `caused_by` is the author of the
+    request for help that led to it, which is nobody else's to know of.
     """
 
     kind: str
@@ -86,12 +104,14 @@ class Reminder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str
     cause_id: str
     caused_at: datetime
+    caused_by: str | None = None
     goal_id: str | None = None
     revision: int | None = None
     version: int | None = None
     checkin_id: str | None = None
     proposal_id: str | None = None
     expected_by: datetime | None = None
+    counted_from: date | None = None
     asked_by: str | None = None
     says: str | None = None
     as_role: Literal["owner", "counterpart", "coordinator"] | None = None
@@ -122,15 +142,18 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class Person(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One person of an organization.
 
-    `snoozes` maps a goal's id, or `EVERYWHERE`, to the instant until which it holds. `spent` counts the messages
-    sent per own date (ISO), of late. `attempt` is a message whose sending has not been recorded yet.
+    `snoozes` maps a goal's id, or `EVERYWHERE`, to the instant until which it holds, `snoozed_at` to when it was asked
+    for. `erased_at` is gone once they are provided anew, `forgotten_up_to` stays. `spent` counts the messages sent per
+    own date (ISO), of late. `attempt` is a message whose sending has not been recorded yet.
     """
 
     person_id: str
     org_id: str
     recipient: Recipient | None = None
     erased_at: datetime | None = None
+    forgotten_up_to: datetime | None = None
     snoozes: dict[str, datetime] = {}
+    snoozed_at: dict[str, datetime] = {}
     absences: tuple[Absence, ...] = ()
     reminders: tuple[Reminder, ...] = ()
     spent: dict[str, int] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.notifier.domain.goal import Goal, expected
@@ -17,7 +17,7 @@ from services.notifier.domain.mentorship import Mentorship
 from services.notifier.domain.moments import WorkdaysLater, time_of
 from services.notifier.domain.person import EVERYWHERE, Person, Reminder
 from services.notifier.domain.rhythm import Rhythm
-from shared.time import format_instant
+from shared.time import end_of_day, format_instant, local_date
 
 WEEK = timedelta(days=7)
 HELD_BACK_WORKDAYS = 3
@@ -137,12 +137,24 @@ def _checked_in(case: Case) -> Facts | None:
     reminder, goal = case.reminder, case.goal
     if goal is None or goal.checked_in_at is None:
         return None
-    facts = {"checked_in_at": format_instant(goal.checked_in_at)}
+    # Of a sensitive one its author alone may know.
+    known = goal.checked_in_at == goal.reported_at or goal.checked_in_by == case.person.person_id
+    facts = {"checked_in_at": format_instant(goal.checked_in_at)} if known else {}
     if reminder.kind == "check_in_lapsed" and reminder.expected_by is not None:
         return facts if goal.checked_in_at > reminder.expected_by else None
-    if reminder.kind == "check_in_due" and goal.checked_in_at > reminder.caused_at:
-        return None if _still_expected(case) else facts
+    if reminder.kind == "check_in_due" and _answered(reminder, goal, goal.checked_in_at):
+        return facts
     return None
+
+
+def _answered(reminder: Reminder, goal: Goal, checked_in_at: datetime) -> bool:
+    """Whether a check-in moved on what the reminder asks for: one of the date that it is counted from did not.
+
+    Nor did one after the period had lapsed.
+    """
+    since = reminder.counted_from or date.fromisoformat(reminder.period) - timedelta(days=goal.every_days)
+    lapsed = goal.lapsed is not None and goal.lapsed.isoformat() == reminder.period
+    return local_date(checked_in_at, goal.time_zone) > since and not lapsed
 
 
 def _still_expected(case: Case) -> bool:
@@ -171,20 +183,23 @@ def _revised(case: Case) -> Facts | None:
         return None
     if case.kind.of_revision and goal.revision != reminder.revision:
         return {"revision": goal.revision}
-    if _stale(case) is not None and not _changed_since(reminder, goal, mentorship):
-        # Only time has passed: whether the miss or the lapse that came of it is known already decides nothing.
-        return None
-    if reminder.kind == "check_in_due" and not _still_expected(case):
+    # Past its use only time has passed: whether the miss or the lapse that came of it is known already decides nothing.
+    in_time = _stale(case) is None
+    if reminder.kind == "check_in_due" and (not _still_expected(case) if in_time else _left_out(case, goal)):
         return {"goal": goal.state, "revision": goal.revision}
-    if reminder.kind == "goal_due_soon" and goal.state == "missed":
+    if reminder.kind == "goal_due_soon" and goal.state == "missed" and in_time:
         return {"goal": goal.state}
     return None
 
 
-def _changed_since(reminder: Reminder, goal: Goal, mentorship: Mentorship) -> bool:
-    """Whether the goal was revised, or the mentorship resumed, after what put the reminder on the agenda."""
-    changes = [*goal.revised_at, *([mentorship.resumed_at] if mentorship.resumed_at is not None else [])]
-    return any(changed > reminder.caused_at for changed in changes)
+def _left_out(case: Case, goal: Goal) -> bool:
+    """Whether a revision since, or a resumption, took the period away: it counts anew, or ends before it."""
+    period = date.fromisoformat(case.reminder.period)
+    if goal.due_at is not None and end_of_day(period, goal.time_zone) > goal.due_at:
+        return True
+    begun = [i for i in (goal.counts_from, case.mentorship.resumed_at) if i is not None]
+    anew = max((local_date(i, goal.time_zone) for i in begun if i > case.reminder.caused_at), default=None)
+    return anew is not None and anew + timedelta(days=goal.every_days) != period
 
 
 def _somebody_else_s(case: Case) -> Facts | None:

@@ -17,10 +17,8 @@ from services.notifier.domain.causes import Addressed, Happened
 from services.notifier.domain.goal import Goal, Told, expected
 from services.notifier.domain.mentorship import Mentorship
 from services.notifier.domain.moments import time_of
-from services.notifier.domain.person import Person, Reminder
+from services.notifier.domain.person import UNKNOWN_ZONE, Person, Reminder
 from shared import events as contract
-
-UNKNOWN_ZONE = "UTC"
 
 _OF_MENTORSHIP = (
     contract.MentorshipStarted,
@@ -30,6 +28,8 @@ _OF_MENTORSHIP = (
     contract.ExpectationsProposed,
     contract.ExpectationsAgreed,
 )
+OF_ALL_GOALS = (contract.MentorshipResumed, contract.MentorshipChanged, contract.ExpectationsAgreed)
+"""What can put something on an agenda about any goal of a mentorship."""
 _WITH_THEIR_GOAL = (contract.CheckInLogged, contract.CheckInLapsed, contract.HelpRequested)
 
 
@@ -38,7 +38,7 @@ class Replica:
     """What is known of mentorships and goals, and what a batch adds to it.
 
     Args:
-        mentorships, goals: by id; of a mentorship that resumes, all goals.
+        mentorships, goals: by id; of a mentorship of which a batch tells what concerns all its goals, all of them.
         addressed: reminders for agendas, in the order of their causes.
         acknowledged: (check-in, person).
         erased: (organization, person), and the instant of their erasure.
@@ -86,8 +86,14 @@ def _fold_mentorship(replica: Replica, happened: Happened) -> None:
     replica.mentorships[after.mentorship_id] = after
     replica.changed_mentorships.add(after.mentorship_id)
     replica.addressed.extend(causes.of_mentorship(happened, after))
-    if before is not None and after.resumed_at != before.resumed_at:
-        for known in [g for g in replica.goals.values() if g.mentorship_id == after.mentorship_id]:
+    if before is None:
+        return
+    theirs = [known for known in replica.goals.values() if known.mentorship_id == after.mentorship_id]
+    if after.escalates_to != before.escalates_to:
+        for known in theirs:
+            replica.addressed.extend(causes.of_escalation(happened, known, after))
+    if after.resumed_at != before.resumed_at:
+        for known in theirs:
             earlier, later = expected(known, before.resumed_at), expected(known, after.resumed_at)
             replica.addressed.extend(causes.of_cadence(happened, known, earlier, later, after.time_zone))
 
@@ -122,21 +128,12 @@ def _fold_goal(replica: Replica, happened: Happened) -> None:
 def put(person: Person, reminders: Iterable[Reminder]) -> Person:
     """The person with reminders on their agenda, each key once.
 
-    One whose moment had passed when its cause arose is not said at all.
+    One whose moment had passed when its cause arose is not said at all. A later cause of one that is there tells
+    what holds by now: a check-in of the same date is expected by another instant where the deadline changed its zone.
     """
     known = {reminder.key: reminder for reminder in person.reminders}
     for reminder in reminders:
         passed = time_of(reminder.moment, person.rhythm_for(reminder)) < reminder.caused_at
-        if not passed:
-            known.setdefault(reminder.key, reminder)
+        if not passed or reminder.key in known:
+            known[reminder.key] = reminder
     return msgspec.structs.replace(person, reminders=tuple(known.values()))
-
-
-def erase(person: Person, at: datetime) -> Person:
-    """The person without contact data stored up to `at`; what was provided later is kept."""
-    recipient = person.recipient
-    if recipient is not None and recipient.put_at > at:
-        return person
-    return msgspec.structs.replace(
-        person, recipient=None, snoozes={}, absences=(), erased_at=max(at, person.erased_at or at)
-    )

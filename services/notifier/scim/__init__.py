@@ -2,6 +2,7 @@
 
 model    what a user is here, and what the service says of itself
 mapping  from a user to a recipient; pure
+ages     when each part of a user was provided; pure
 store    users in MongoDB
 users    the use cases
 api      `/scim/v2`

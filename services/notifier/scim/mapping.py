@@ -6,15 +6,15 @@ as the person chose it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from services.notifier.domain.person import Channel, Person, Recipient
+from services.notifier.domain.person import UNKNOWN_ZONE, Channel, Person, Recipient
 from services.notifier.domain.recipients import deleted, provided
 from services.notifier.scim.model import User, language_of
-
-UNKNOWN_ZONE = "UTC"
 
 
 def person_of(user: User) -> str:
@@ -27,34 +27,48 @@ def is_active(user: User) -> bool:
     return user.active is not False
 
 
-def applied(person: Person, user: User, now: datetime) -> Person:
-    """The person after what SCIM says of them: provided, or forgotten when the user is inactive."""
+def applied(person: Person, user: User, ages: Mapping[str, Any], now: datetime) -> Person:
+    """The person after what SCIM says of them: provided, or forgotten when the user is inactive.
+
+    `ages` are those of the user: see `ages`.
+    """
     if not is_active(user):
         return deleted(person) if person.recipient is not None else person
-    wanted = _recipient(user, person.recipient, now)
+    wanted = _recipient(user, ages, person.recipient, now)
     before = person.recipient
-    if before is not None and msgspec.structs.replace(wanted, put_at=before.put_at) == before:
-        return person
+    if before is not None and msgspec.structs.replace(wanted, since=before.since) == before:
+        # Told again: the same recipient, of a later day.
+        return msgspec.structs.replace(person, recipient=wanted)
     return provided(person, wanted)
 
 
-def _recipient(user: User, known: Recipient | None, now: datetime) -> Recipient:
+def _recipient(user: User, ages: Mapping[str, Any], known: Recipient | None, now: datetime) -> Recipient:
     base = known or Recipient(time_zone=UNKNOWN_ZONE, put_at=now)
-    address = _address(user)
-    mail = () if address is None else (Channel(kind="email", address=address),)
-    name = user.display_name or (user.name.formatted if user.name is not None else None)
+    told: dict[str, tuple[str, datetime]] = {}
+    if user.timezone:
+        told["time_zone"] = user.timezone, ages["timezone"]
+    if language := language_of(user.preferred_language):
+        told["language"] = language, ages["preferredLanguage"]
+    if user.display_name:
+        told["display_name"] = user.display_name, ages["displayName"]
+    elif user.name is not None and user.name.formatted:
+        told["display_name"] = user.name.formatted, ages["name"]["formatted"]
+    since = {**base.since, **{part: at for part, (_, at) in told.items()}}
+    mail: tuple[Channel, ...] = ()
+    index = _address(user)
+    if index is not None and user.emails is not None:
+        mail = (Channel(kind="email", address=user.emails[index].value),)
+        since["email"] = ages["emails"][index]
     return msgspec.structs.replace(
         base,
-        time_zone=user.timezone or base.time_zone,
         channels=(*mail, *(channel for channel in base.channels if channel.kind != "email")),
-        language=language_of(user.preferred_language) or base.language,
-        display_name=name or base.display_name,
-        put_at=now,
+        since=since,
+        **{part: value for part, (value, _) in told.items()},
     )
 
 
-def _address(user: User) -> str | None:
-    """The primary address, else the one for work, else the first."""
-    emails = [email for email in user.emails or () if email.value]
-    ranked = sorted(emails, key=lambda email: (email.primary is not True, email.type != "work"))
-    return ranked[0].value if ranked else None
+def _address(user: User) -> int | None:
+    """Which of the addresses: the primary one, else the one for work, else the first."""
+    emails = [(index, email) for index, email in enumerate(user.emails or ()) if email.value]
+    ranked = sorted(emails, key=lambda each: (each[1].primary is not True, each[1].type != "work"))
+    return ranked[0][0] if ranked else None

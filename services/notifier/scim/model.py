@@ -66,7 +66,8 @@ def _language(text: str | None) -> str | None:
 
 
 def _one_line(text: str | None) -> str | None:
-    if text is not None and (len(text) > 200 or len(text.splitlines()) > 1):
+    # A break at the end makes no second line.
+    if text is not None and (len(text) > 200 or text.splitlines() not in ([], [text])):
         raise ValueError("at most 200 characters on one line")
     return text
 

@@ -1,14 +1,14 @@
 """Users in MongoDB; nothing else of SCIM speaks to it.
 
-    scim_users  one per (organization, user): {_id, org_id, person_id, user_name, user, created_at, changed_at, v}
+    scim_users  one per (organization, user): {_id, org_id, person_id, user_name, user, ages, created_at, changed_at, v}
 
-`user_name` is the name as it is compared; `user` is what the client provided.
+`user_name` is the name as it is compared; `user` is what the client provided, `ages` when (see `ages`).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from unicodedata import normalize
@@ -16,21 +16,44 @@ from unicodedata import normalize
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
+from services.notifier.scim.ages import aged, later
 from shared.aggregates import Duplicate, StaleWrite
 from shared.mongo import Database, Doc, Session, duplicate_key
+
+_OURS = ("schemas", "externalId")
+"""What stays of a user whose person is erased."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A user as kept; `version` grows with each change."""
+    """A user as kept; `ages` are those of `user`, and `version` grows with each change."""
 
     id: str
     org_id: str
     person_id: str
     user: Mapping[str, Any]
+    ages: Mapping[str, Any]
     created_at: datetime
     changed_at: datetime
     version: int = 1
+
+    def after(self, at: datetime) -> Stored | None:
+        """The user with no more than was provided after an instant; None: nothing was.
+
+        The person's id stays, by which it is found, and the name, if that is all of it. Any other name may be an
+        address: the user's own id takes its place.
+        """
+        found = later({name: part for name, part in self.user.items() if name not in _OURS}, self.ages, at)
+        if found is None:
+            return None
+        user, ages = found
+        name = self.id if "externalId" in self.user else self.user["userName"]
+        always = {part: self.user[part] for part in _OURS if part in self.user}
+        return replace(
+            self,
+            user={**always, "userName": name, **user},
+            ages={**{part: self.ages[part] for part in (*always, "userName")}, **ages},
+        )
 
 
 class Store:
@@ -109,11 +132,15 @@ class Store:
     async def forget(
         self, org_id: str, person_id: str, until: datetime | None = None, session: Session | None = None
     ) -> None:
-        """Forget the user that stands for a person, unless it was changed after `until`."""
+        """Forget the user that stands for a person, but for what was provided after `until`."""
         wanted: Doc = {"org_id": org_id, "person_id": person_id}
-        if until is not None:
-            wanted["changed_at"] = {"$lte": until}
-        await self._users.delete_many(wanted, session=session)
+        found = await self._users.find_one(wanted, session=session) if until is not None else None
+        left = _stored(found).after(until) if found is not None and until is not None else None
+        if left is None:
+            await self._users.delete_many(wanted, session=session)
+        else:
+            changed = {**_document(left), "v": left.version + 1}
+            await self._users.replace_one({"_id": left.id, "org_id": org_id}, changed, session=session)
 
 
 def _compared(name: str) -> str:
@@ -128,6 +155,7 @@ def _document(stored: Stored) -> Doc:
         "person_id": stored.person_id,
         "user_name": _compared(str(stored.user["userName"])),
         "user": dict(stored.user),
+        "ages": dict(stored.ages),
         "created_at": stored.created_at,
         "changed_at": stored.changed_at,
         "v": stored.version,
@@ -140,6 +168,8 @@ def _stored(row: Doc) -> Stored:
         row["org_id"],
         row["person_id"],
         row["user"],
+        # Of one that was kept without, all is as old as its last change.
+        row.get("ages") or aged(row["user"], row["changed_at"]),
         row["created_at"],
         row["changed_at"],
         row["v"],

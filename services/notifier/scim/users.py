@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from scim2_models import (
     Context,
     InvalidValueException,
@@ -18,6 +19,7 @@ from scim2_models import (
     Meta,
     NotFoundException,
     PatchOp,
+    SCIMException,
     ScimFilter,
     SearchRequest,
     UniquenessException,
@@ -27,6 +29,7 @@ from scim2_models.path.expressions import Comparison
 
 from services.notifier.domain.person import Person
 from services.notifier.domain.recipients import deleted
+from services.notifier.scim.ages import aged
 from services.notifier.scim.mapping import applied, person_of
 from services.notifier.scim.model import MAX_RESULTS, POLICY, User
 from services.notifier.scim.store import Store, Stored
@@ -36,6 +39,7 @@ from shared.http.body import SYSTEM, valid_id
 from shared.ids import uuid7
 
 T = TypeVar("T")
+Plain = dict[str, Any]
 ChangePerson = Callable[[str, str, datetime, Callable[[Person], Person]], Awaitable[Person]]
 DEFAULT_RESULTS = 100
 _SCHEMA = str(FullUser.__schema__)
@@ -65,10 +69,10 @@ class Users:
             InvalidValueException, ValidationError: it is no user, or no person.
         """
         user = User.model_validate(payload, scim_ctx=Context.RESOURCE_CREATION_REQUEST, scim_policy=POLICY)
-        now = self.clock.now()
-        stored = Stored(uuid7(), org_id, _person_id(user), _plain(user), now, now)
+        now, plain = self.clock.now(), _plain(user)
+        stored = Stored(uuid7(), org_id, _person_id(user), plain, aged(plain, now), now, now)
         await _unique(self.store.add(stored))
-        await self._apply(stored, user)
+        await self._apply(stored)
         return self._shown(stored)
 
     async def get(self, org_id: str, id: str) -> User:
@@ -99,24 +103,20 @@ class Users:
     async def replace(self, org_id: str, id: str, payload: Any) -> User:
         """Replace all of a user."""
 
-        def change(before: User) -> User:
+        def change(before: User) -> tuple[User, None]:
             wanted = User.model_validate(
                 payload, scim_ctx=Context.RESOURCE_REPLACEMENT_REQUEST, scim_policy=POLICY
             )
             wanted.replace(before)
-            return wanted
+            return wanted, None
 
         return await self._change(org_id, id, change)
 
     async def patch(self, org_id: str, id: str, payload: Any) -> User:
         """Change parts of a user."""
 
-        def change(before: User) -> User:
-            patch = PatchOp[User].model_validate(
-                payload, scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=POLICY
-            )
-            patch.patch(before, scim_policy=POLICY)
-            return User.model_validate(_plain(before), scim_policy=POLICY)
+        def change(before: User) -> tuple[User, Plain]:
+            return _patched(before, payload), _told(payload)
 
         return await self._change(org_id, id, change)
 
@@ -130,17 +130,21 @@ class Users:
         await self._forget(org_id, stored.person_id)
         await self.store.delete(org_id, id)
 
-    async def _change(self, org_id: str, id: str, change: Callable[[User], User]) -> User:
+    async def _change(
+        self, org_id: str, id: str, change: Callable[[User], tuple[User, Plain | None]]
+    ) -> User:
+        """Store a changed user; with it comes what was told of it, or None when that is all of it."""
+
         async def once() -> User:
             before = await self._found(org_id, id)
-            user = change(self._shown(before))
-            after = replace(
-                before, person_id=_person_id(user), user=_plain(user), changed_at=self.clock.now()
-            )
+            user, told = change(self._shown(before))
+            now, plain = self.clock.now(), _plain(user)
+            ages = aged(plain, now) if told is None else aged(plain, now, before.user, before.ages, told)
+            after = replace(before, person_id=_person_id(user), user=plain, ages=ages, changed_at=now)
             await _unique(self.store.change(before, after))
             if after.person_id != before.person_id:
                 await self._forget(org_id, before.person_id)
-            await self._apply(after, user)
+            await self._apply(after)
             return self._shown(after)
 
         return await retry_stale(once)
@@ -151,11 +155,16 @@ class Users:
             raise NotFoundException(detail="There is no such user.")
         return stored
 
-    async def _apply(self, stored: Stored, user: User) -> None:
+    async def _apply(self, stored: Stored) -> None:
         now = self.clock.now()
-        await self._change_person(
-            stored.org_id, stored.person_id, now, lambda known: applied(known, user, now)
-        )
+
+        def change(known: Person) -> Person:
+            # Who was erased since the user was stored gets back no more than the user has by then.
+            until = known.forgotten_up_to
+            left = stored if until is None else stored.after(until)
+            return known if left is None else applied(known, self._shown(left), left.ages, now)
+
+        await self._change_person(stored.org_id, stored.person_id, now, change)
 
     async def _forget(self, org_id: str, person_id: str) -> None:
         await self._change_person(org_id, person_id, self.clock.now(), deleted)
@@ -211,7 +220,22 @@ def _person_id(user: User) -> str:
     return found
 
 
-def _plain(user: User) -> dict[str, Any]:
+def _patched(user: User, payload: Any) -> User:
+    patch = PatchOp[User].model_validate(payload, scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=POLICY)
+    patch.patch(user, scim_policy=POLICY)
+    return User.model_validate(_plain(user), scim_policy=POLICY)
+
+
+def _told(payload: Any) -> Plain:
+    """What a patch tells by itself: what it makes of a user of whom nothing is known."""
+    try:
+        return _plain(_patched(User(), payload))
+    except (SCIMException, ValidationError):
+        # It needs what it changes to be there, so what it changes is all it tells.
+        return {}
+
+
+def _plain(user: User) -> Plain:
     """What is kept of a user: all but what the store knows itself."""
     plain = user.model_dump(exclude_none=True)
     return {"schemas": [_SCHEMA], **{k: v for k, v in plain.items() if k not in ("id", "meta", "schemas")}}

@@ -12,7 +12,8 @@ from pymongo import ReplaceOne, UpdateOne
 from services.notifier.domain.goal import Goal
 from services.notifier.domain.mentorship import Mentorship
 from services.notifier.domain.person import Person, Reminder
-from services.notifier.domain.replica import Replica, erase, put
+from services.notifier.domain.recipients import erased
+from services.notifier.domain.replica import OF_ALL_GOALS, Replica, put
 from services.notifier.store.documents import Documents, person_key, plain, read_person
 from shared.intake import Batch
 from shared.mongo import Collection, Doc, Session
@@ -27,11 +28,11 @@ class Agendas(Documents):
             id_ for r in batch.records if (id_ := getattr(r.data, "mentorship_id", None)) is not None
         }
         goal_ids = {id_ for r in batch.records if (id_ := getattr(r.data, "goal_id", None)) is not None}
-        resumed = [r.data.mentorship_id for r in batch.records if r.type == "MentorshipResumed"]
+        whole = [r.data.mentorship_id for r in batch.records if isinstance(r.data, OF_ALL_GOALS)]
         mentorships = self._mentorships.find({"_id": {"$in": list(mentorship_ids)}}, session=session)
         wanted: Doc = {"_id": {"$in": list(goal_ids)}}
-        if resumed:
-            wanted = {"$or": [wanted, {"mentorship_id": {"$in": resumed}}]}
+        if whole:
+            wanted = {"$or": [wanted, {"mentorship_id": {"$in": whole}}]}
         goals = self._goals.find(wanted, session=session)
         replica = Replica()
         async for document in mentorships:
@@ -87,7 +88,7 @@ class Agendas(Documents):
             unset: tuple[str, ...] = ()
             at = replica.erased.get((org_id, person_id))
             if at is not None:
-                after = erase(after, at)
+                after = erased(after, at)
                 unset = ("idem",)
             if before is None or after != known or unset:
                 changes.append(self._write_person(before, after, now, unset=unset))

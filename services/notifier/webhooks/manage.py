@@ -87,10 +87,11 @@ class Webhooks:
 
     async def patch(self, caller: Caller, webhook_id: str, body: WebhookPatch, if_match: IfMatch) -> Answer:
         """Change an endpoint; what waits for one that is switched on again is delivered."""
+        changes = self._changes(body)
 
         def change(known: Webhook) -> Webhook:
             if_match.check(known.version)
-            return _patched(known, self._changes(body), self.clock.now())
+            return _patched(known, changes, self.clock.now())
 
         after = await self._change(caller, webhook_id, change)
         self.queued()
@@ -238,9 +239,9 @@ def _event_types(names: list[str]) -> tuple[str, ...]:
 def _patched(webhook: Webhook, changes: dict[str, Any], now: datetime) -> Webhook:
     enabled = changes.get("enabled", webhook.enabled)
     if enabled:
-        changes |= {"off_because": None, "off_at": None}
+        changes = {**changes, "off_because": None, "off_at": None}
     elif webhook.enabled:
-        changes |= {"off_because": "asked", "off_at": now}
+        changes = {**changes, "off_because": "asked", "off_at": now}
     return msgspec.structs.replace(webhook, **changes, version=webhook.version + 1)
 
 

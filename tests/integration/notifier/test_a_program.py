@@ -180,3 +180,27 @@ KINDS = {
     "goal_met", "miss_withdrawn", "acknowledge_check_in", "proposal_waiting", "dispute_waiting", "renegotiate",
     "help_requested",
 }  # fmt: skip
+
+
+async def test_tells_of_a_miss_who_coordinates_by_then(system: System) -> None:
+    office = Office(system)
+    says = Saying(office)
+    await office.next_(MONDAY)
+    await office.provide("old", "new", **AT_ANY_HOUR)
+    pair = await office.pair("mor", "mia", coordinator_id="old")
+    expectations = f"/v1/mentorships/{pair.mentorship_id}/expectations"
+    body = await pair.expectations(escalate_to_coordinator=True)
+    version = (await pair.as_("mor").post(expectations, json=body)).json()["version"]
+    await pair.as_("mia").post(f"{expectations}/{version}/agreements")
+    goal_id = await pair.sets("mia")
+    assert (await pair.says(goal_id, "missed", by="mia")).status_code == 200
+    missed_at = await office.recorded("GoalMissed")
+    await system.folded()
+
+    path = f"/v1/mentorships/{pair.mentorship_id}"
+    hr = office.hr(service="goals")
+    seen = {"If-Match": (await hr.get(path)).headers["etag"]}
+    assert (await hr.patch(path, json={"coordinator_id": "new"}, headers=seen)).status_code == 200
+    await system.folded()
+    await says.is_("goal_missed", "new", "1", missed_at + 4 * DAY)
+    assert (await office.entry("old", "goal_missed"))["reason"] == "superseded"

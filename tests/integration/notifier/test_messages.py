@@ -149,3 +149,37 @@ class TestARequestForHelp:
         mine = await office.entries(office.as_("mia"), goal_id=goal_id)
         told = next(made for made in mine if made["nudge_id"] == held_back["nudge_id"])
         assert told["because"]["by"] == "help_requested"
+
+    async def test_that_moves_a_check_in_is_told_in_the_ledger_to_who_made_it_alone(
+        self, office: Office
+    ) -> None:
+        monday = await office.next_(MONDAY, "10:00")
+        await office.provide("mor", "mia", "cora", **AT_ANY_HOUR)
+        pair = await office.pair("mor", "mia", coordinator_id="cora")
+        about = {author: await pair.sets("mia", check_in_every_days=3) for author in ("mor", "mia")}
+        await office.system.move(monday + DAY)
+        for author, goal_id in about.items():
+            asked = await pair.as_(author, "checkins").post(
+                "/v1/checkins",
+                json={"mentorship_id": pair.mentorship_id, "goal_id": goal_id, "sensitive": True},
+            )
+            assert asked.status_code == 201, asked.text
+        await office.system.folded()
+        await office.system.move((monday + 4 * DAY).replace(hour=9))
+        friday = (monday + 4 * DAY).date().isoformat()
+        for goal_id in about.values():
+            await office.entry("mia", "check_in_due", goal_id=goal_id, period=friday)
+
+        acting = office.system.client(
+            "notifier", sub="app", org=office.org, scope="onbelay:act_as", act_as="mia"
+        )
+        for client in (office.hr(), acting):
+            entries = await office.entries(client, goal_id=about["mia"])
+            assert friday in {made["period"] for made in entries}
+            assert "HelpRequested" not in str(entries)
+        hers = {
+            made["goal_id"]: made["because"].get("event")
+            for made in await office.entries(office.as_("mia"))
+            if (made["kind"], made["period"]) == ("check_in_due", friday)
+        }
+        assert hers == {about["mia"]: "HelpRequested", about["mor"]: None}

@@ -65,6 +65,7 @@ class TestPutRecipient:
             ({"channels": [EMAIL] * 6}, "/channels"),
             ({"quiet_hours": {"from": "8", "to": "09:00"}}, "/quiet_hours/from"),
             ({"quiet_hours": {"from": "08:00", "to": "24:01"}}, "/quiet_hours/to"),
+            ({"quiet_hours": {"from": "00:00", "to": "24:00"}}, "/quiet_hours"),
             ({"workdays": []}, "/workdays"),
             ({"workdays": ["mon", "funday"]}, "/workdays/1"),
             ({"daily_budget": 21}, "/daily_budget"),

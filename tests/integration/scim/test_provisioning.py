@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,10 @@ from scim2_client import BaseSyncSCIMClient
 from scim2_client.client import RawResponse
 from scim2_tester import Status, check_server
 
+from shared import events as contract
+from tests.builders import record
 from tests.support.polling import eventually
+from tests.support.records import Record
 from tests.support.system import System
 
 pytestmark = pytest.mark.engines
@@ -257,6 +261,42 @@ class TestAUser:
         await eventually(gone)
         await made(idp)
         assert (await recipient(system, org, "ada")).status_code == 200
+
+    async def test_that_is_patched_before_the_erasure_arrives_keeps_what_was_patched_alone(
+        self, system: System, org: str, idp: httpx.AsyncClient
+    ) -> None:
+        user = await made(idp)
+        own = system.client("notifier", sub="ada", org=org)
+        chat = {"kind": "chat", "url": "https://chat.example.com/hook"}
+        chosen = {"time_zone": "Asia/Tokyo", "channels": [chat], "display_name": "Ada", "daily_budget": 7}
+        assert (await own.put("/v1/recipients/ada", json=chosen)).status_code == 200
+        named = {"op": "replace", "path": "name.formatted", "value": "A. Lovelace"}
+        assert (await patched(idp, user["id"], named)).status_code == 200
+        # An erasure of a moment ago, which arrives when the provider has called once more.
+        erased_at = await system.now()
+        await system.move(erased_at + timedelta(seconds=1))
+        again = {"op": "replace", "path": "preferredLanguage", "value": "de-DE,de;q=0.9"}
+        assert (await patched(idp, user["id"], again)).status_code == 200
+        event = contract.PersonErased(org_id=org, person_id="ada", at=erased_at)
+        sent = record(event, subject=f"erasure/{uuid4()}", time=erased_at)
+        topic = system.topic_prefix + contract.TOPICS[sent.topic]
+        await system.publish([Record(topic, 0, 0, sent.key, sent.value, dict(sent.headers))])
+
+        async def forgotten() -> dict[str, Any]:
+            found = dict((await recipient(system, org, "ada")).json())
+            assert found["channels"] == []
+            return found
+
+        found = await eventually(forgotten)
+        assert found["language"] == "de-DE"
+        assert (found["time_zone"], found["daily_budget"]) == ("UTC", 3)
+        assert "display_name" not in found
+        left = (await idp.get(f"Users/{user['id']}")).json()
+        assert left.keys() == {"schemas", "id", "meta", "externalId", "userName", "preferredLanguage"}
+        assert left["userName"] == user["id"], "the name may be an address"
+        # The next call builds on what is left.
+        assert (await patched(idp, user["id"], {**named, "value": "Ada"})).status_code == 200
+        assert (await recipient(system, org, "ada")).json()["channels"] == []
 
     async def test_is_its_organizations_and_for_the_scope_alone(
         self, system: System, idp: httpx.AsyncClient

@@ -103,6 +103,24 @@ class TestAWebhook:
         assert pointers(await world.patch(hook, url=None)) == ["/url"]
         assert pointers(await world.patch(hook, secret="whsec_mine")) == ["/secret"]
 
+    @pytest.mark.parametrize(
+        ("changes", "pointer"),
+        [
+            ({"url": "https://10.0.0.1/"}, "/url"),
+            ({"url": None}, "/url"),
+            ({"event_types": [NO_EVENT]}, "/event_types/0"),
+        ],
+    )
+    async def test_is_told_what_is_wrong_with_a_change_before_whether_it_may_be_made(
+        self, world: World, changes: dict[str, Any], pointer: str
+    ) -> None:
+        hook = await world.hook()
+        path = f"/v1/webhooks/{hook['webhook_id']}"
+        assert pointers(await world.admin.patch(path, json=changes)) == [pointer]
+        assert pointers(await world.admin.patch(path + "x", json=changes)) == [pointer]
+        stale = {"If-Match": '"99"'}
+        assert pointers(await world.admin.patch(path, json=changes, headers=stale)) == [pointer]
+
     async def test_is_listed_newest_first_page_by_page(self, world: World) -> None:
         made = [await world.hook(f"/{n}") for n in range(3)]
         first = (await world.admin.get("/v1/webhooks", params={"limit": 2})).json()

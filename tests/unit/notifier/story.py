@@ -16,8 +16,8 @@ from services.notifier.domain.ledger import Entry, Outcome, entry
 from services.notifier.domain.person import Channel, Person, Recipient, Reminder
 from services.notifier.domain.plan import begin_attempt, due_now, end_attempt, next_at, plan
 from services.notifier.domain.reasons import World
-from services.notifier.domain.recipients import provided
-from services.notifier.domain.replica import Replica, erase, fold, put
+from services.notifier.domain.recipients import erased, provided
+from services.notifier.domain.replica import Replica, fold, put
 from shared import events as contract
 from shared.ids import uuid7
 from shared.time import local_instant, zone
@@ -73,7 +73,7 @@ class Story:
         for event in events:
             fold(self.replica, Happened(event, uuid7(), at))
         for (_, person_id), erased_at in self.replica.erased.items():
-            self.people[person_id] = erase(self._person(person_id), erased_at)
+            self.people[person_id] = erased(self._person(person_id), erased_at)
         self.replica.erased.clear()
         for addressed in self.replica.addressed:
             known = self._person(addressed.person_id)

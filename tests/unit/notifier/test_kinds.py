@@ -226,6 +226,24 @@ class TestCheckInDue:
         story.passes(berlin("2026-11-14 00:00"))
         assert story.said("check_in_due") == [(MENTEE, "sent", "2026-11-13 09:00")]
 
+    @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+    def test_is_of_use_until_its_day_ends_in_the_zone_that_the_deadline_has_by_then(
+        self, story: Story, zone: str
+    ) -> None:
+        story.somebody(MENTEE, time_zone="America/Los_Angeles", quiet_from="00:00", quiet_to="00:00")
+        set_ = goal(story, deadline=contract.Deadline(date="2026-12-18", time_zone="Asia/Tokyo"))
+        set_ = msgspec.structs.replace(set_, due_at=berlin("2026-12-18 16:00"))
+        story.happens(MONDAY, set_)
+        there = contract.Deadline(date="2026-12-18", time_zone=zone)
+        story.happens(
+            berlin("2026-11-03 12:00"),
+            revised(set_, deadline=there, due_at=berlin("2026-12-18 16:00"), changed=["deadline"]),
+        )
+        story.passes(berlin("2026-11-10 12:00"))
+        # 09:00 in Los Angeles is after Tokyo's midnight, and before New York's.
+        expected = "stale" if zone == "Asia/Tokyo" else "sent"
+        assert story.said("check_in_due") == [(MENTEE, expected, "2026-11-09 18:00")]
+
     def test_is_counted_anew_when_the_mentorship_resumes(self, story: Story) -> None:
         due = contract.Deadline(date="2026-12-18", time_zone=BERLIN)
         story.happens(MONDAY, goal(story, deadline=due, due_at=berlin("2026-12-19 00:00")))
@@ -311,15 +329,53 @@ class TestGoalMissed:
         assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
 
     def test_goes_to_who_coordinates_by_then(self, story: Story) -> None:
+        story.somebody("coordinator-2")
         TestGoalMissed._escalates(story)
         story.happens(self.MISS, missed(story, self.MISS))
-        changed = story.pair.started(coordinator_id="coordinator-2")
-        facts = {name: getattr(changed, name) for name in contract.MentorshipStarted.__struct_fields__}
-        story.happens(
-            berlin("2026-11-16 12:00"), contract.MentorshipChanged(**facts, changed=["coordinator_id"])
-        )
+        self._coordinates(story, "coordinator-2", "2026-11-16 12:00")
         story.passes(berlin("2026-11-30 00:00"))
         assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "superseded", "2026-11-19 17:01")]
+        assert story.said("goal_missed", "coordinator-2") == [("coordinator-2", "sent", "2026-11-19 17:01")]
+
+    def test_goes_to_who_coordinates_again_by_then(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        self._coordinates(story, "coordinator-2", "2026-11-16 12:00")
+        self._coordinates(story, COORDINATOR, "2026-11-17 12:00")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+        assert [said for _, said, _ in story.said("goal_missed", "coordinator-2")] == ["superseded"]
+
+    def test_goes_to_who_coordinates_by_then_where_nobody_did_at_the_miss(self, story: Story) -> None:
+        self._coordinates(story, None, "2026-11-02 10:00")
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        self._coordinates(story, COORDINATOR, "2026-11-19 17:00")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+
+    def test_goes_to_the_coordinator_where_the_expectations_say_so_by_then(self, story: Story) -> None:
+        story.happens(MONDAY, goal(story))
+        story.happens(self.MISS, missed(story, self.MISS))
+        story.passes(berlin("2026-11-16 12:00"))
+        TestGoalMissed._escalates(story, at=berlin("2026-11-16 12:00"))
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+
+    def test_is_not_said_to_who_coordinates_only_afterwards(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS))
+        self._coordinates(story, "coordinator-2", "2026-11-19 17:02")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", COORDINATOR) == [(COORDINATOR, "sent", "2026-11-19 17:01")]
+        assert story.said("goal_missed", "coordinator-2") == []
+
+    def test_is_not_said_to_who_coordinates_by_then_of_a_goal_that_was_met(self, story: Story) -> None:
+        TestGoalMissed._escalates(story)
+        story.happens(self.MISS, missed(story, self.MISS), met(story, self.MISS))
+        self._coordinates(story, "coordinator-2", "2026-11-16 12:00")
+        story.passes(berlin("2026-11-30 00:00"))
+        assert story.said("goal_missed", "coordinator-2") == []
 
     @pytest.mark.parametrize("reason", ["met", "withdrawn", "superseded", "in dispute"])
     def test_stops_climbing_once_it_does_not_stand(self, story: Story, reason: str) -> None:
@@ -342,9 +398,15 @@ class TestGoalMissed:
         assert story.said("goal_missed", MENTOR) == [(MENTOR, expected, "2026-11-17 17:01")]
 
     @staticmethod
-    def _escalates(story: Story) -> None:
+    def _coordinates(story: Story, person_id: str | None, when: str) -> None:
+        changed = story.pair.started(coordinator_id=person_id)
+        facts = {name: getattr(changed, name) for name in contract.MentorshipStarted.__struct_fields__}
+        story.happens(berlin(when), contract.MentorshipChanged(**facts, changed=["coordinator_id"]))
+
+    @staticmethod
+    def _escalates(story: Story, at: datetime = MONDAY) -> None:
         story.happens(
-            MONDAY,
+            at,
             contract.ExpectationsAgreed(
                 **story.pair.common,
                 version=1,
@@ -352,7 +414,7 @@ class TestGoalMissed:
                 review_on="2027-06-01",
                 escalate_to_coordinator=True,
             ),
-            goal(story),
+            *([goal(story)] if at == MONDAY else []),
         )
 
 
@@ -602,6 +664,50 @@ class TestHelpRequested:
         assert answered.because["checked_in_at"] == "2026-11-06T11:00:00Z"
         for made in (held_back, answered):
             assert set(shown_to_others(made)) == {"event", "event_id", "event_at"}
+
+    @pytest.mark.parametrize("author", [MENTEE, MENTOR])
+    def test_is_its_author_s_alone_where_it_leads_to_another_reminder(
+        self, story: Story, author: str
+    ) -> None:
+        story.happens(MONDAY, goal(story, check_in_every_days=3))
+        at = berlin("2026-11-03 12:00")
+        story.happens(at, self.ask(story, author_id=author, route_to=COORDINATOR, sensitive=True))
+        story.passes(berlin("2026-11-07 00:00"))
+        asked = next(m for m in story.ledger if (m.kind, m.period) == ("check_in_due", "2026-11-06"))
+        assert asked.recipient_id == MENTEE
+        assert asked.because.get("event") == ("HelpRequested" if author == MENTEE else None)
+        assert asked.because.get("event_at") == ("2026-11-03T11:00:00Z" if author == MENTEE else None)
+        assert shown_to_others(asked) == {}
+        to_coordinator = next(made for made in story.ledger if made.kind == "help_requested")
+        assert to_coordinator.because["event"] == "HelpRequested"
+
+    @pytest.mark.parametrize("sensitive", [True, False])
+    @pytest.mark.parametrize("author", [MENTEE, MENTOR])
+    def test_that_is_sensitive_is_its_author_s_alone_where_it_answers_a_reminder(
+        self, story: Story, author: str, sensitive: bool
+    ) -> None:
+        story.happens(MONDAY, goal(story))
+        story.happens(berlin("2026-11-10 00:01"), lapsed(story, "2026-11-09", berlin("2026-11-10 00:00")))
+        at = berlin("2026-11-10 08:00")
+        asked = self.ask(story, author_id=author, route_to=COORDINATOR, sensitive=sensitive)
+        story.happens(at, *([asked] if sensitive else [asked, checked_in(story, at, author_id=author)]))
+        story.passes(berlin("2026-11-13 00:00"))
+        made = next(m for m in story.ledger if (m.kind, m.recipient_id) == ("check_in_lapsed", MENTOR))
+        told = not sensitive or author == MENTOR
+        assert made.reason == "checked_in"
+        assert made.because.get("checked_in_at") == ("2026-11-10T07:00:00Z" if told else None)
+        assert "checked_in_at" not in shown_to_others(made)
+
+    def test_that_is_sensitive_takes_nothing_from_what_is_known_of_later_check_ins(
+        self, story: Story
+    ) -> None:
+        story.happens(MONDAY, goal(story))
+        first, then = berlin("2026-11-04 12:00"), berlin("2026-11-05 12:00")
+        story.happens(first, self.ask(story, author_id=MENTOR, route_to=COORDINATOR, sensitive=True))
+        story.happens(then, checked_in(story, then))
+        story.passes(berlin("2026-11-09 12:00"))
+        answered = next(made for made in story.ledger if made.reason == "checked_in")
+        assert answered.because["checked_in_at"] == "2026-11-05T11:00:00Z"
 
     def test_gives_no_event(self, story: Story) -> None:
         story.happens(MONDAY, goal(story))

@@ -14,7 +14,7 @@ from services.notifier.domain.reasons import REASONS
 from services.notifier.domain.recipients import deleted, provided
 from shared import events as contract
 from tests.unit.notifier.story import BERLIN, MENTEE, MENTOR, Story, berlin
-from tests.unit.notifier.test_kinds import GOAL, goal, lapsed, met, missed, revised
+from tests.unit.notifier.test_kinds import GOAL, checked_in, goal, lapsed, met, missed, revised
 
 SET = berlin("2026-11-02 10:00")
 MORNING = berlin("2026-11-11 09:00")
@@ -238,6 +238,72 @@ class TestTheBudget:
         story.arrives(SET, story.pair.goal_set("goal-2", **changes))
         story.passes(berlin("2026-11-11 08:30"))
         assert story.said("goal_due_soon", MENTEE) == [(MENTEE, "budget", "2026-11-11 08:00")]
+
+    @pytest.mark.parametrize("meanwhile", ["nothing", "a check-in of that day", "another title", "a pause"])
+    @pytest.mark.parametrize("lapse_known", [True, False])
+    def test_is_the_reason_whatever_came_meanwhile_that_did_not_move_the_check_in(
+        self, meanwhile: str, lapse_known: bool
+    ) -> None:
+        story = self._spends_on_tuesday()
+        at = SET + timedelta(minutes=1)
+        if meanwhile == "a check-in of that day":
+            story.happens(at, checked_in(story, at))
+        if meanwhile == "another title":
+            story.happens(at, revised(goal(story, check_in_every_days=1), title="Read five papers"))
+        if meanwhile == "a pause":
+            story.happens(at, contract.MentorshipPaused(**story.pair.common, at=at))
+            story.happens(at, contract.MentorshipResumed(**story.pair.common, at=at))
+        assert self._of_tuesday(story, lapse_known) == "budget"
+
+    @pytest.mark.parametrize(
+        ("reason", "change"),
+        [
+            ("superseded", {"check_in_every_days": 3}),
+            ("superseded", {"due_at": berlin("2026-11-03 20:00")}),
+            ("budget", {"due_at": berlin("2026-11-20 20:00")}),
+        ],
+    )
+    def test_gives_way_to_a_revision_that_moves_the_check_in(
+        self, reason: str, change: dict[str, Any]
+    ) -> None:
+        story = self._spends_on_tuesday()
+        at = SET + timedelta(minutes=1)
+        story.happens(at, checked_in(story, at))
+        story.happens(at, revised(goal(story, check_in_every_days=1), **change))
+        assert self._of_tuesday(story, lapse_known=reason == "budget") == reason
+
+    @pytest.mark.parametrize(
+        ("reason", "when"), [("checked_in", "2026-11-03 08:00"), ("budget", "2026-11-04 07:00")]
+    )
+    def test_gives_way_to_a_check_in_of_its_day_and_not_to_a_later_one(self, reason: str, when: str) -> None:
+        story = self._spends_on_tuesday()
+        answered = reason == "checked_in"
+        if not answered:
+            self._lapses(story)
+        story.happens(berlin(when), checked_in(story, berlin(when)))
+        assert self._of_tuesday(story, lapse_known=False) == reason
+
+    @staticmethod
+    def _spends_on_tuesday() -> Story:
+        """A check-in is due on Tuesday, when the one message of the day has gone before 9."""
+        story = Story()
+        story.somebody(MENTEE, daily_budget=1)
+        story.begins(SET)
+        story.happens(SET, goal(story, check_in_every_days=1))
+        story.change(MENTEE, lambda person: msgspec.structs.replace(person, spent={"2026-11-03": 1}))
+        return story
+
+    @staticmethod
+    def _lapses(story: Story) -> None:
+        story.happens(berlin("2026-11-04 00:01"), lapsed(story, "2026-11-03", berlin("2026-11-04 00:00")))
+
+    def _of_tuesday(self, story: Story, lapse_known: bool) -> str:
+        """Why the reminder of that day was not sent, when it could be on Wednesday."""
+        if lapse_known:
+            self._lapses(story)
+        story.passes(berlin("2026-11-04 08:00"))
+        (made,) = [m for m in story.ledger if (m.kind, m.period) == ("check_in_due", "2026-11-03")]
+        return str(made.reason)
 
     def test_is_not_spent_by_requests_for_help(self, story: Story) -> None:
         story.somebody(MENTOR, daily_budget=1)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.domain.moments import Morning, WorkdaysLater, time_of
+from services.notifier.domain.person import Recipient
 from services.notifier.domain.rhythm import QuietHours, Rhythm
+from tests.builders import NOW
 from tests.unit.notifier.story import BERLIN, berlin
 
 NIGHT = QuietHours(time(20), time(8))
@@ -54,6 +56,21 @@ class TestQuietHoursAndDaysOff:
         almost_all_day = Rhythm(BERLIN, quiet=QuietHours(time(0, 1), time(0)))
         assert almost_all_day.leaves_time()
         assert not Rhythm(BERLIN, frozenset()).leaves_time()
+
+    @pytest.mark.parametrize(
+        ("start", "end", "leave"),
+        [
+            ("00:00", "24:00", False),
+            ("00:00", "23:59", True),
+            ("00:00", "00:00", True),
+            ("24:00", "24:00", True),
+            ("24:00", "00:00", True),
+            ("12:00", "24:00", True),
+        ],
+    )
+    def test_of_a_whole_day_leave_none(self, start: str, end: str, leave: bool) -> None:
+        chosen = Recipient(time_zone=BERLIN, quiet_from=start, quiet_to=end, put_at=NOW)
+        assert chosen.leaves_time is leave
 
 
 class TestTheDailyMessage:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from icalendar import Calendar
 
 from services.notifier.calendar.entries import Entry, entries
@@ -16,6 +18,7 @@ from services.notifier.domain.goal import Goal
 from shared import events as contract
 from tests.builders import NOW, Pair
 
+BERLIN = "Europe/Berlin"
 WORDS = Words("Mentoring", "Due: {title}", "Check in: {title}")
 DAY = timedelta(days=1)
 PAIR = Pair()
@@ -73,7 +76,7 @@ def by_kind(known: Goal, paused: bool = False) -> dict[str, Entry]:
 
 
 def written(known: Goal) -> dict[str, Any]:
-    calendar = Calendar.from_ical(feed(list(by_kind(known).values()), WORDS))
+    calendar = Calendar.from_ical(feed(list(by_kind(known).values()), WORDS, BERLIN))
     return {str(event["uid"]): event for event in calendar.walk("VEVENT")}
 
 
@@ -128,6 +131,17 @@ class TestACheckIn:
         assert (after.uid, after.on) == (before.uid, date(2026, 11, 10))
         assert after.sequence > before.sequence
 
+    def test_is_moved_by_a_request_for_help_without_a_word_of_when_that_came(self) -> None:
+        asked = contract.HelpRequested(
+            **PAIR.common, checkin_id="c", goal_id="goal-1", author_id=PAIR.mentor_id, route_to="c", sensitive=True
+        )  # fmt: skip
+        since = NOW - DAY
+        before, after = by_kind(told(since=since)), by_kind(told(*[asked] * 24, since=since))
+        assert (before["check_in"].on, after["check_in"].on) == (date(2026, 11, 8), date(2026, 11, 9))
+        for kind in ("check_in", "deadline"):
+            assert after[kind].changed_at == before[kind].changed_at == since
+        assert after["check_in"].sequence == before["check_in"].sequence + 1, "one for each, moved or not"
+
     def test_is_cancelled_when_none_is_expected_any_more(self) -> None:
         late = datetime(2026, 12, 15, 9, tzinfo=UTC)
         last = PAIR.logged(goal_id="goal-1", occurred_at=late, logged_at=late)
@@ -138,19 +152,37 @@ class TestACheckIn:
 
 class TestTheFeed:
     def test_explains_its_zones_and_is_the_same_for_the_same_goals(self) -> None:
-        content = feed(list(by_kind(told()).values()), WORDS)
+        content = feed(list(by_kind(told()).values()), WORDS, "Asia/Tokyo")
         calendar = Calendar.from_ical(content)
         assert {str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")} == {"Europe/Berlin"}
         assert calendar.calendar_name == "Mentoring"
-        assert content == feed(list(by_kind(told()).values()), WORDS)
+        assert content == feed(list(by_kind(told()).values()), WORDS, "Asia/Tokyo")
 
     def test_says_titles_as_they_are(self) -> None:
         title = 'Read; "seven", {papers}\\n ☕'
         known = msgspec.structs.replace(told(), title=title)
         assert str(written(known)["deadline-goal-1@onbelay"]["summary"]) == f"Due: {title}"
 
-    def test_of_nobody_with_goals_is_an_empty_calendar(self) -> None:
-        assert Calendar.from_ical(feed([], WORDS)).walk("VEVENT") == []
+    @pytest.mark.parametrize("title", ["a\x00b", "a\x07b", "a\x1bb", "a\x7fb", "a\x0cb"])
+    def test_has_no_control_characters_of_titles(self, title: str) -> None:
+        known = msgspec.structs.replace(told(), title=title)
+        content = feed(list(by_kind(known).values()), WORDS, BERLIN)
+        assert b"SUMMARY:Due: a b\r\n" in content
+        assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", content)
+
+    @pytest.mark.parametrize("zone", [BERLIN, "UTC", "Asia/Kolkata"])
+    def test_of_nobody_with_goals_has_no_more_than_their_zone(self, zone: str) -> None:
+        calendar = Calendar.from_ical(feed([], WORDS, zone))
+        assert calendar.walk("VEVENT") == []
+        (only,) = calendar.subcomponents
+        assert (only.name, str(only["tzid"])) == ("VTIMEZONE", zone)
+        assert only.walk("STANDARD")
+        assert feed([], WORDS, zone) == feed([], WORDS, zone)
+
+    def test_says_how_often_it_is_read_as_a_duration(self) -> None:
+        lines = feed([], WORDS, BERLIN).split(b"\r\n")
+        assert b"X-PUBLISHED-TTL:PT1H" in lines
+        assert b"REFRESH-INTERVAL;VALUE=DURATION:PT1H" in lines
 
     def test_leaves_out_what_is_only_proposed(self) -> None:
         assert entries([msgspec.structs.replace(told(), revision=0)], {}) == []
