@@ -541,7 +541,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._subscriber.consumer.seek(part.tp, part.expected)
 
     async def _take_in(
-        self, part: _Partition, records: Sequence[ConsumerRecord], session: Session, refused: str | None
+        self,
+        part: _Partition,
+        records: Sequence[ConsumerRecord],
+        session: Session,
+        refused: str | None = None,
     ) -> None:
         """Fold records; or put them away for the reason `refused`."""
         topic = self._topics[part.tp.topic]

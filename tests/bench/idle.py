@@ -46,7 +46,7 @@ async def product(received: Noted, stored: Noted) -> AsyncIterator[None]:
         part: Any,
         records: Sequence[ConsumerRecord],
         session: Session,
-        refused: str | None,
+        refused: str | None = None,
     ) -> None:
         await take_in(self, part, records, session, refused)
         stored(ids(records))
