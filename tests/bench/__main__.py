@@ -89,7 +89,7 @@ class Bench:
         )
         await self._try(
             ("P8",),
-            lambda: others.idle(self._ground, events=30 if quick else 80, repetitions=self._repetitions),
+            lambda: others.idle(self._ground, events=30 if quick else 60, repetitions=self._repetitions),
         )
         await self._try(("end to end",), lambda: end_to_end.measure(self._ground, seconds=8 if quick else 30))
         if self._wanted & set(PROJECTIONS):

@@ -122,11 +122,15 @@ class Projections:
     async def batches(self, batch: int, *, collector: bool = True, repetitions: int | None = None) -> Run:
         """The product at a batch size, and the batch subscriber at the same, in pairs.
 
-        `collector`: the product's is tuned as it ships, the subscriber's left as it is; else neither's is.
+        `collector`: the product's is tuned as it ships, the subscriber's left as it is; else neither's is, and the
+        product takes half of the dataset.
         """
         ours, peers = [], []
         for _ in range(repetitions or self._sizes.repetitions):
-            ours.append(await self.ours(batch, without="" if collector else "frozen-collector"))
+            if collector:
+                ours.append(await self.ours(batch))
+            else:
+                ours.append(await self.ours(batch, without="frozen-collector", events=self.events // 2))
             peers.append(await self._subscriber(batch))
         return _beside(ours, peers)
 
@@ -149,11 +153,11 @@ class Projections:
 
     # -- one run each
 
-    async def ours(self, batch: int, *, without: str = "") -> Run:
-        """The product, once over the whole dataset, into a database of its own."""
+    async def ours(self, batch: int, *, without: str = "", events: int | None = None) -> Run:
+        """The product, once over the dataset, or so much of it, into a database of its own."""
         place = self._place()
         before = await self._documents()
-        found = await self._project(place, self.events, batch=batch, without=without)
+        found = await self._project(place, events or self.events, batch=batch, without=without)
         found["documents_s"] = (await self._documents() - before) / found["seconds"]
         await self._ground.clean(place)
         return found
