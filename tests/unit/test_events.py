@@ -199,7 +199,7 @@ class TestABadRecord:
             (AGREED, {"review_on": "2026-13-01"}),
             (LAPSED, {"period": "2026-13-45"}),
         ],
-        ids=str,
+        ids=lambda value: type(value).__name__ if isinstance(value, contract.Event) else str(value),
     )
     def test_says_what_cannot_be_or_says_nothing_at_length(
         self, event: contract.Event, wrong: dict[str, Any]
