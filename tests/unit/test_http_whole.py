@@ -181,7 +181,7 @@ class TestAnAnswerAsAWhole:
             try:
                 for _ in range(10):
                     assert (await connection.asked(request()))[0] == 201
-                alive = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+                alive = [each for each in gc.get_objects() if type(each) is RequestResponseCycle]
             finally:
                 gc.enable()
         assert len(alive) <= 2
