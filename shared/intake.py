@@ -728,8 +728,7 @@ class _Attempt:
             if subject is not None and subject.org_id != decoded.org_id:
                 foreign = decoded.subject
             elif self._topic == GOALS:
-                # One that began in this batch is not stored yet.
-                mentorship = known.get(f"{GOALS}|mentorship/{decoded.key}")
+                mentorship = known.get(_mentorship_of(decoded))
                 if mentorship is not None and mentorship.org_id != decoded.org_id:
                     foreign = f"mentorship/{decoded.key}"
             if foreign is not None:
@@ -813,19 +812,27 @@ class _Attempt:
             raise Fenced from error
 
     async def _known(self, session: Session) -> dict[str, _Subject]:
-        """The sequences of subjects, from the cache of this partition or from the store; copies, to be changed."""
+        """The sequences of subjects, from the cache of this partition or from the store; copies, to be changed.
+
+        Of the goals topic also those of the mentorships that its goals are in, for whose they are.
+        """
         cache = self._part.subjects
         known: dict[str, _Subject] = {}
         wanted: list[str] = []
         met: set[str] = set()
         for item in self._parsed:
-            if item.decoded is None or item.decoded.sequence is None or item.subject in met:
+            decoded = item.decoded
+            if decoded is None or decoded.sequence is None:
                 continue
-            met.add(item.subject)
-            if (cached := cache.get(item.subject)) is not None:
-                known[item.subject] = _Subject(cached.org_id, cached.seq, cached.parked)
-            elif not (self._trusting and item.decoded.sequence == 1):
-                wanted.append(item.subject)
+            # What begins in this batch comes before what is in it, and is not looked for.
+            for id_ in (item.subject, _mentorship_of(decoded)) if self._topic == GOALS else (item.subject,):
+                if id_ in met:
+                    continue
+                met.add(id_)
+                if (cached := cache.get(id_)) is not None:
+                    known[id_] = _Subject(cached.org_id, cached.seq, cached.parked)
+                elif not (self._trusting and decoded.sequence == 1 and id_ == item.subject):
+                    wanted.append(id_)
         if wanted:
             found = self._intake._subjects.find({"_id": {"$in": wanted}}, session=session)
             for document in await found.to_list(None):
@@ -839,7 +846,7 @@ class _Attempt:
 
         As far as it is known here whose they are.
         """
-        if GOALS not in self._intake._topics.values():
+        if self._topic == GOALS or GOALS not in self._intake._topics.values():
             return {}
         checked = self._intake._owners if levers.on(levers.OWNERS_CACHE) else OrderedDict[_Named, str]()
         strangers: dict[int, str] = {}
@@ -849,11 +856,7 @@ class _Attempt:
             if decoded is None or decoded.data is None:
                 continue
             data = decoded.data
-            # An event of the goals topic about a goal is held against the goal's own subject.
-            named = (
-                None if self._topic == GOALS else getattr(data, "goal_id", None),
-                getattr(data, "mentorship_id", None),
-            )
+            named = (getattr(data, "goal_id", None), getattr(data, "mentorship_id", None))
             if checked.get(named) != decoded.org_id:
                 asked.append((place, decoded.org_id, named))
         if not asked:
@@ -989,6 +992,11 @@ def _parsed(record: ConsumerRecord, topic: str) -> _Parsed:
         return _Parsed(record, decoded, None, f"{topic}|{decoded.subject}")
     except contract.BadRecord as error:
         return _Parsed(record, reason=str(error))
+
+
+def _mentorship_of(decoded: contract.Decoded) -> str:
+    """The subject of the mentorship that an event of the goals topic is keyed by, by its document's id."""
+    return f"{GOALS}|mentorship/{decoded.key}"
 
 
 def _subjects_of(named: _Named) -> list[str]:

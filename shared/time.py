@@ -20,7 +20,8 @@ END_OF_DAY = "24:00"
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
-_CUTOFF = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?|24:00(?::00)?", re.ASCII)
+CUTOFF_PATTERN = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?|24:00(?::00)?"
+_CUTOFF = re.compile(CUTOFF_PATTERN)
 _NO_ZONES = frozenset({"Factory", "localtime", "posixrules"})
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)

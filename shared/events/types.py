@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from shared.time import zone
+from shared.time import CUTOFF_PATTERN, zone
 
 # `$` alone would let a trailing newline pass in Python.
 _ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$(?!\n)"
 _DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)"
-_CUTOFF_PATTERN = r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?|24:00(?::00)?)$(?!\n)"
+_CUTOFF_PATTERN = rf"^(?:{CUTOFF_PATTERN})$(?!\n)"
 
 OutsideId = Annotated[str, Meta(pattern=_ID_PATTERN)]
 """An id that comes from outside: of an organization, a program, a person."""
